@@ -1,0 +1,44 @@
+package ledger
+
+import (
+	"embed"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Dialect is what differs between the two engines; all other SQL is written once in what they have in common.
+type Dialect struct {
+	Name string
+
+	now          string // microseconds since 1970 UTC, as an integer
+	insertIgnore string // an INSERT that does nothing when the primary or a unique key is taken
+	goose        goose.Dialect
+}
+
+// MySQL is MySQL 8 and MariaDB 10.11 and later; sessions must run at time_zone '+00:00'.
+var MySQL = Dialect{
+	Name:         "mysql",
+	now:          "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)",
+	insertIgnore: "INSERT IGNORE",
+	goose:        goose.DialectMySQL,
+}
+
+// SQLite is what `demo` and the fast tests run on.
+var SQLite = Dialect{
+	Name:         "sqlite",
+	now:          "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+	insertIgnore: "INSERT OR IGNORE",
+	goose:        goose.DialectSQLite3,
+}
+
+func (d Dialect) migrations() fs.FS {
+	sub, err := fs.Sub(migrations, "migrations/"+d.Name)
+	if err != nil {
+		panic(err) // the directory is embedded above
+	}
+	return sub
+}

@@ -1,0 +1,79 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+)
+
+// insertRows bounds one INSERT of units: 100 rows of 9 values stay far below every engine's limit of placeholders.
+const insertRows = 100
+
+// WritePlan writes the units of a run's epoch, all or none, once: ErrState says that the plan is there already or that
+// the run has moved on. units need Dataset, From, To and RowsEstimated; they are numbered in their order.
+func (s *Store) WritePlan(ctx context.Context, run string, epoch int, units []Unit) error {
+	if len(units) == 0 {
+		return fmt.Errorf("write plan: a plan has at least one unit")
+	}
+	var rows int64
+	for i := range units {
+		units[i].RunID, units[i].Epoch, units[i].Unit, units[i].State = run, epoch, i, UnitWaiting
+		rows += units[i].RowsEstimated
+	}
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		n, err := s.exec(ctx, tx, `UPDATE runs SET planned_us = :now, updated_us = :now, rows_estimated = ?
+			WHERE run_id = ? AND epoch = ? AND state = 'planned' AND planned_us = 0`, rows, run, epoch)
+		if err := matched(n, err, "write plan"); err != nil {
+			return err
+		}
+		for rest := units; len(rest) > 0; {
+			part := rest[:min(insertRows, len(rest))]
+			rest = rest[len(part):]
+			if err := s.insertUnits(ctx, tx, part); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Store) insertUnits(ctx context.Context, tx *sql.Tx, units []Unit) error {
+	var b strings.Builder
+	b.WriteString(`INSERT INTO units (run_id, epoch, unit, dataset, state, key_from, key_to, key_cursor, rows_estimated, last_error, updated_us) VALUES `)
+	args := make([]any, 0, 8*len(units))
+	for i, u := range units {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(`(?, ?, ?, ?, ?, ?, ?, '', ?, '', :now)`)
+		args = append(args, u.RunID, u.Epoch, u.Unit, u.Dataset, u.State, u.From, u.To, u.RowsEstimated)
+	}
+	n, err := s.exec(ctx, tx, b.String(), args...)
+	if err != nil {
+		return fmt.Errorf("write units: %w", err)
+	}
+	if n != int64(len(units)) {
+		return fmt.Errorf("write units: %d of %d were written", n, len(units))
+	}
+	return nil
+}
+
+// Unplanned are runs that have waited longer than a moment for their plan.
+func (s *Store) Unplanned(ctx context.Context, limit int) ([]Run, error) {
+	rows, err := s.db.QueryContext(ctx, s.text(runSelect+` WHERE r.state = 'planned' AND r.planned_us = 0 AND r.updated_us < :now - 5000000
+		GROUP BY r.run_id ORDER BY r.deadline_us LIMIT ?`), limit)
+	if err != nil {
+		return nil, fmt.Errorf("list unplanned runs: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var runs []Run
+	for rows.Next() {
+		r, err := scanRun(rows)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, r)
+	}
+	return runs, rows.Err()
+}

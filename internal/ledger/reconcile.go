@@ -1,0 +1,214 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Pod is one process of the cluster.
+type Pod struct {
+	ID        string
+	Version   string
+	Slots     int
+	StartedAt time.Time
+	BeatAt    time.Time
+}
+
+// Beat says that a pod is alive. Liveness is kept here and not in Redis, so that one clock, the database's, decides it
+// in the same statement that takes the work away.
+func (s *Store) Beat(ctx context.Context, p Pod) error {
+	n, err := s.exec(ctx, s.db, `UPDATE pods SET beat_us = :now, slots = ? WHERE pod = ?`, p.Slots, p.ID)
+	if err == nil && n == 0 {
+		_, err = s.exec(ctx, s.db, s.dialect.insertIgnore+` INTO pods (pod, version, slots, started_us, beat_us) VALUES (?, ?, ?, :now, :now)`,
+			p.ID, p.Version, p.Slots)
+	}
+	if err != nil {
+		return fmt.Errorf("heartbeat: %w", err)
+	}
+	return nil
+}
+
+// Leave removes a pod that has handed its work back.
+func (s *Store) Leave(ctx context.Context, pod string) error {
+	_, err := s.exec(ctx, s.db, `DELETE FROM pods WHERE pod = ?`, pod)
+	if err != nil {
+		return fmt.Errorf("leave: %w", err)
+	}
+	return nil
+}
+
+// Pods are the pods whose heartbeat is younger than dead.
+func (s *Store) Pods(ctx context.Context, dead time.Duration) ([]Pod, error) {
+	rows, err := s.db.QueryContext(ctx, s.text(`SELECT pod, version, slots, started_us, beat_us FROM pods WHERE beat_us > :now - ? ORDER BY started_us, pod`),
+		dead.Microseconds())
+	if err != nil {
+		return nil, fmt.Errorf("list pods: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var pods []Pod
+	for rows.Next() {
+		var p Pod
+		var started, beat int64
+		if err := rows.Scan(&p.ID, &p.Version, &p.Slots, &started, &beat); err != nil {
+			return nil, fmt.Errorf("list pods: %w", err)
+		}
+		p.StartedAt, p.BeatAt = fromMicros(started), fromMicros(beat)
+		pods = append(pods, p)
+	}
+	return pods, rows.Err()
+}
+
+// ForgetPods removes pods that have been dead for a day.
+func (s *Store) ForgetPods(ctx context.Context) error {
+	if _, err := s.exec(ctx, s.db, `DELETE FROM pods WHERE beat_us < :now - 86400000000`); err != nil {
+		return fmt.Errorf("forget pods: %w", err)
+	}
+	return nil
+}
+
+// Orphans are running units whose pod is dead: no heartbeat for longer than dead.
+func (s *Store) Orphans(ctx context.Context, dead time.Duration, limit int) ([]Unit, error) {
+	return s.units(ctx, s.db, `JOIN runs r ON r.run_id = u.run_id AND r.epoch = u.epoch LEFT JOIN pods p ON p.pod = u.owner
+		WHERE r.state IN ('warming', 'ready') AND u.state = 'running' AND (p.pod IS NULL OR p.beat_us <= :now - ?) LIMIT ?`, dead.Microseconds(), limit)
+}
+
+// TakeOver takes a running unit from an owner that is thought dead: the fence moves on, so that whatever the owner
+// still writes is refused, and the unit waits for its next attempt under a new task number. At most attempts claims
+// are made in all; with those used up it has failed. ErrFenced: the unit moved meanwhile; nothing was done.
+func (s *Store) TakeOver(ctx context.Context, u Unit, attempts int) (Settled, error) {
+	state := UnitWaiting
+	if u.Attempts >= attempts {
+		state = UnitFailed
+	}
+	msg := fmt.Sprintf("pod %s died while it had the unit (attempt %d of %d)", u.Owner, u.Attempts, attempts)
+	return s.end(ctx, u, func(tx *sql.Tx) error {
+		n, err := s.exec(ctx, tx, `UPDATE units SET state = ?, claim = claim + 1, task_seq = task_seq + 1, last_error = ?, updated_us = :now`+fence,
+			append([]any{state, msg}, fenceArgs(u)...)...)
+		if err != nil {
+			return fmt.Errorf("take unit over: %w", err)
+		}
+		if n == 0 {
+			return ErrFenced
+		}
+		return nil
+	})
+}
+
+// Due is a unit that waits, with what its task needs of the run.
+type Due struct {
+	Unit
+	ShopID       string
+	Deadline     time.Time
+	PlannedStart time.Time
+	Urgent       bool
+}
+
+// Waiting are units of open runs that wait for a task, after the given position (run, unit), in that order.
+func (s *Store) Waiting(ctx context.Context, afterRun string, afterUnit, limit int) ([]Due, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT `+unitColumns+`, r.shop_id, r.deadline_us, r.planned_start_us, r.urgent
+		FROM runs r JOIN units u ON u.run_id = r.run_id AND u.epoch = r.epoch
+		WHERE r.state IN ('planned', 'warming', 'ready') AND u.state = 'waiting' AND (u.run_id > ? OR (u.run_id = ? AND u.unit > ?))
+		ORDER BY u.run_id, u.unit LIMIT ?`, afterRun, afterRun, afterUnit, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list waiting units: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var due []Due
+	for rows.Next() {
+		var d Due
+		var deadline, start int64
+		u, err := scanUnit(tail{rows, []any{&d.ShopID, &deadline, &start, &d.Urgent}})
+		if err != nil {
+			return nil, err
+		}
+		d.Unit, d.Deadline, d.PlannedStart = u, fromMicros(deadline), fromMicros(start)
+		due = append(due, d)
+	}
+	return due, rows.Err()
+}
+
+// WaitingOf are the waiting units of one run, as Waiting gives them.
+func (s *Store) WaitingOf(ctx context.Context, run Run) ([]Due, error) {
+	units, err := s.units(ctx, s.db, `WHERE u.run_id = ? AND u.epoch = ? AND u.state = 'waiting' ORDER BY u.unit`, run.ID, run.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	due := make([]Due, len(units))
+	for i, u := range units {
+		due[i] = Due{Unit: u, ShopID: run.ShopID, Deadline: run.Deadline, PlannedStart: run.PlannedStart, Urgent: run.Urgent}
+	}
+	return due, nil
+}
+
+// tail scans extra columns behind those of another scan.
+type tail struct {
+	scanner
+	extra []any
+}
+
+func (t tail) Scan(dest ...any) error { return t.scanner.Scan(append(dest, t.extra...)...) }
+
+// Supersede moves a waiting unit on to a new task number, which it returns; tasks with older numbers are dropped by
+// whoever gets them. ErrFenced: the unit moved meanwhile and needs no new task.
+func (s *Store) Supersede(ctx context.Context, u Unit) (seq int, err error) {
+	n, err := s.exec(ctx, s.db, `UPDATE units SET task_seq = task_seq + 1 WHERE run_id = ? AND epoch = ? AND unit = ? AND task_seq = ? AND state = 'waiting'`,
+		u.RunID, u.Epoch, u.Unit, u.TaskSeq)
+	if err != nil {
+		return 0, fmt.Errorf("supersede task: %w", err)
+	}
+	if n == 0 {
+		return 0, ErrFenced
+	}
+	return u.TaskSeq + 1, nil
+}
+
+// Unflagged are ready runs of broadcasts not yet over whose ready flag was never recorded as set.
+func (s *Store) Unflagged(ctx context.Context, limit int) ([]Run, error) {
+	rows, err := s.db.QueryContext(ctx, s.text(runSelect+` WHERE r.state = 'ready' AND r.flagged_us = 0 AND r.ends_us > :now GROUP BY r.run_id LIMIT ?`), limit)
+	if err != nil {
+		return nil, fmt.Errorf("list unflagged runs: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var runs []Run
+	for rows.Next() {
+		r, err := scanRun(rows)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, r)
+	}
+	return runs, rows.Err()
+}
+
+// Request is one request as it was answered.
+type Request struct {
+	ID         string
+	RequestID  string
+	Via        string
+	Broadcasts int
+	Outcomes   string // JSON
+}
+
+// SaveRequest records a request and its outcomes.
+func (s *Store) SaveRequest(ctx context.Context, r Request) error {
+	if _, err := s.exec(ctx, s.db, `INSERT INTO requests (id, request_id, via, broadcasts, outcomes, received_us) VALUES (?, ?, ?, ?, ?, :now)`,
+		r.ID, r.RequestID, r.Via, r.Broadcasts, r.Outcomes); err != nil {
+		return fmt.Errorf("record request: %w", err)
+	}
+	return nil
+}
+
+// Now is the database's clock.
+func (s *Store) Now(ctx context.Context) (time.Time, error) {
+	var us int64
+	if err := s.db.QueryRowContext(ctx, s.text(`SELECT :now`)).Scan(&us); err != nil {
+		return time.Time{}, fmt.Errorf("read the ledger's clock: %w", err)
+	}
+	return fromMicros(us), nil
+}
+
+// Gone says whether an error means that the work is no longer the caller's.
+func Gone(err error) bool { return errors.Is(err, ErrFenced) || errors.Is(err, ErrNotClaimable) }

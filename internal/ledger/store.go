@@ -1,0 +1,191 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+// Store is the ledger on one database. It is safe for concurrent use.
+type Store struct {
+	db      *sql.DB
+	dialect Dialect
+}
+
+// Open connects to the MySQL or MariaDB schema that dsn names (go-sql-driver's form) with at most pool connections.
+func Open(ctx context.Context, dsn string, pool int) (*Store, error) {
+	cfg, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("ledger.dsn is not of the form user:password@tcp(host:port)/schema")
+	}
+	if cfg.DBName == "" {
+		return nil, errors.New("ledger.dsn names no schema; end it with /prewarm, say")
+	}
+	// Affected rows must mean matched rows, or a compare-and-set that changes nothing would look lost.
+	cfg.ClientFoundRows = true
+	cfg.InterpolateParams = true
+	cfg.ParseTime = true // for the migrations' lock; the ledger's own times are integers
+	cfg.Loc = time.UTC
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 5 * time.Second
+	}
+	if cfg.Params == nil {
+		cfg.Params = map[string]string{}
+	}
+	cfg.Params["time_zone"] = "'+00:00'"
+	cfg.Logger = &mysql.NopLogger{}
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("ledger.dsn: %w", err)
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(pool)
+	db.SetMaxIdleConns(pool)
+	db.SetConnMaxLifetime(10 * time.Minute) // so that a failed-over address is let go of
+	if err := db.PingContext(ctx); err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("reach the ledger at %s, schema %s, as %s: %w", cfg.Addr, cfg.DBName, cfg.User, err)
+	}
+	return New(db, MySQL), nil
+}
+
+// New is a Store on a database that is already open.
+func New(db *sql.DB, dialect Dialect) *Store { return &Store{db: db, dialect: dialect} }
+
+// Close lets go of the connections.
+func (s *Store) Close() error { return s.db.Close() }
+
+// Ping says whether the ledger can be reached.
+func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
+
+// Migrate brings the schema up to date. Any number of pods may call it at once: a table lock admits one.
+func (s *Store) Migrate(ctx context.Context) error {
+	p, err := s.provider()
+	if err != nil {
+		return err
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate the ledger: %w", err)
+	}
+	return nil
+}
+
+// Version is the schema's version in the database and the one that this binary needs.
+func (s *Store) Version(ctx context.Context) (have, want int64, err error) {
+	p, err := s.provider()
+	if err != nil {
+		return 0, 0, err
+	}
+	have, want, err = p.GetVersions(ctx)
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the ledger's version: %w", err)
+	}
+	return have, want, nil
+}
+
+func (s *Store) provider() (*goose.Provider, error) {
+	opts := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
+	if s.dialect.goose == goose.DialectMySQL {
+		locker, err := lock.NewMySQLTableLocker(lock.WithTableLockTimeout(200*time.Millisecond, 600))
+		if err != nil {
+			return nil, fmt.Errorf("build migration lock: %w", err)
+		}
+		opts = append(opts, goose.WithLocker(locker))
+	}
+	p, err := goose.NewProvider(s.dialect.goose, s.db, s.dialect.migrations(), opts...)
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	return p, nil
+}
+
+// txTries bounds how often a transaction that lost a deadlock is tried again.
+const txTries = 6
+
+// tx runs fn in a transaction and repeats it when the engine chose it as a deadlock's victim.
+func (s *Store) tx(ctx context.Context, fn func(*sql.Tx) error) error {
+	for try := 1; ; try++ {
+		err := s.once(ctx, fn)
+		if err == nil || try == txTries || !contended(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(time.Duration(try) * time.Duration(5+rand.IntN(10)) * time.Millisecond):
+		}
+	}
+}
+
+func (s *Store) once(ctx context.Context, fn func(*sql.Tx) error) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	if err := fn(tx); err != nil {
+		_ = tx.Rollback()
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// contended says whether the same transaction may well succeed if it is simply tried again.
+func contended(err error) bool {
+	var my *mysql.MySQLError
+	if errors.As(err, &my) {
+		return my.Number == 1213 || my.Number == 1205 // deadlock, lock wait timeout
+	}
+	return err != nil && strings.Contains(err.Error(), "database is locked") // SQLite
+}
+
+// execer is what *sql.DB and *sql.Tx have in common.
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// exec runs a statement and returns how many rows it matched. `:now` in it stands for the database's clock.
+func (s *Store) exec(ctx context.Context, on execer, query string, args ...any) (int64, error) {
+	res, err := on.ExecContext(ctx, s.text(query), args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func (s *Store) text(query string) string { return strings.ReplaceAll(query, ":now", s.dialect.now) }
+
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+// clip keeps messages within what a person wants to read in a table.
+func clip(msg string) string {
+	const most = 2000
+	if len(msg) > most {
+		return strings.ToValidUTF8(msg[:most], "") + "…"
+	}
+	return msg
+}

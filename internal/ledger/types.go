@@ -1,0 +1,110 @@
+package ledger
+
+import (
+	"errors"
+	"time"
+)
+
+// RunState is where a run stands. Late is a property of a ready run, not a state.
+type RunState string
+
+// Run states; see doc.go for the moves between them.
+const (
+	RunPlanned   RunState = "planned"
+	RunWarming   RunState = "warming"
+	RunReady     RunState = "ready"
+	RunFailed    RunState = "failed"
+	RunCancelled RunState = "cancelled"
+	RunSkipped   RunState = "skipped"
+)
+
+// UnitState is where a unit stands.
+type UnitState string
+
+// Unit states; see doc.go for the moves between them.
+const (
+	UnitWaiting   UnitState = "waiting"
+	UnitRunning   UnitState = "running"
+	UnitDone      UnitState = "done"
+	UnitFailed    UnitState = "failed"
+	UnitCancelled UnitState = "cancelled"
+)
+
+// Errors that callers branch on.
+var (
+	// ErrNotFound: no such run or unit.
+	ErrNotFound = errors.New("not found in the ledger")
+	// ErrNotClaimable: the unit is not the caller's to take (taken, done, superseded, of an older epoch). Drop the task.
+	ErrNotClaimable = errors.New("unit cannot be claimed")
+	// ErrFenced: the claim is no longer the newest, or the unit was cancelled. Stop at once and write nothing more.
+	ErrFenced = errors.New("claim was superseded")
+	// ErrState: the run is in a state that does not allow the move that was asked for.
+	ErrState = errors.New("run is in another state")
+)
+
+// Run is one warming of one shop for one broadcast. Zero times mean "not yet".
+type Run struct {
+	ID           string // 32 hex digits, time-ordered
+	ShopID       string
+	BroadcastID  string
+	RequestID    string // the request that made or last moved it
+	Tier         string
+	Force        bool
+	StartsAt     time.Time
+	EndsAt       time.Time
+	Deadline     time.Time
+	PlannedStart time.Time
+	State        RunState
+	Reason       string // why skipped or cancelled
+	Epoch        int    // grows with each restart; starts at 1
+	Attempts     int    // how often the whole run was started, resumed or restarted
+	LastError    string
+	Late         bool
+	Urgent       bool      // runs in the urgent lane
+	PlannedAt    time.Time // when its units were written; zero: not planned yet
+	StartedAt    time.Time // first unit claimed
+	ReadyAt      time.Time
+	FlaggedAt    time.Time // the ready flag was set in Redis
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+
+	RowsEstimated int64 // from the plan
+	// Sums over the units of the present epoch, filled by reads:
+	RowsDone    int64
+	UnitsTotal  int
+	UnitsDone   int
+	UnitsFailed int
+}
+
+// Unit is a part of a run that one slot loads: a small dataset whole, or one key range (From, To] of a big one.
+// From, To and Cursor are JSON arrays of key values in MySQL's text form, one per column of `by`; From "" is the
+// beginning, To "" is open-ended, Cursor "" is nothing written yet.
+type Unit struct {
+	RunID         string
+	Epoch         int
+	Unit          int
+	Dataset       string
+	State         UnitState
+	From          string
+	To            string
+	Cursor        string
+	RowsEstimated int64
+	RowsDone      int64
+	Pages         int64
+	Rejects       int64
+	Attempts      int    // claims that were not handed back
+	Claim         int64  // the fence: grows with each claim and each take-over
+	Owner         string // pod that holds or last held the claim
+	Touch         bool   // keys up to the cursor must get the broadcast's new expiry before going on
+	TaskSeq       int    // newest task made for the unit; older tasks are dropped
+	LastError     string
+	StartedAt     time.Time
+	UpdatedAt     time.Time
+	FinishedAt    time.Time
+}
+
+// Reject is a row that could not be encoded.
+type Reject struct {
+	RowKey string // the row's key columns, readable
+	Error  string
+}
