@@ -1,0 +1,76 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
+
+# What is tested: make test PKGS=./internal/ledger/...
+PKGS ?= ./...
+# Packages tested at once: each starts servers of its own, about 100 MB.
+PARALLEL ?= 2
+# Of one package's tests. The whole run stays below 20 minutes on 2 cores.
+TIMEOUT ?= 10m
+# The race detector needs a C compiler.
+RACE := $(shell command -v $$(go env CC | cut -d' ' -f1) >/dev/null 2>&1 && echo -race)
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+.PHONY: build
+build: ## bin/prewarm, static, without the demo's embedded servers
+	CGO_ENABLED=0 go build -trimpath -tags noembed -o bin/prewarm ./cmd/prewarm
+
+.PHONY: demo
+demo: ## a synthetic evening, with nothing installed but Go
+	go run ./cmd/prewarm demo
+
+.PHONY: test
+test: servers ## everything: checks, then all tests with the race detector on private Redis and MariaDB servers
+	@$(MAKE) --no-print-directory check run-tests
+
+.PHONY: test-fast
+test-fast: ## all tests without the race detector; results are cached
+	go test -p $(PARALLEL) -timeout $(TIMEOUT) $(PKGS)
+
+.PHONY: check
+check: ## formatting, go vet, and what the production binary links
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "run 'make fmt' for:" $$unformatted >&2; exit 1; }
+	go vet ./...
+	go vet -tags noembed ./...
+	@deps=$$(go list -tags noembed -deps ./cmd/prewarm); \
+		demo=$$(grep -E 'miniredis|modernc\.org' <<<"$$deps" || true); \
+		[ -z "$$demo" ] || { echo "the production binary would link the demo's servers:" $$demo >&2; exit 1; }
+
+.PHONY: lint
+lint: ## golangci-lint; the first run compiles it
+	go run $(GOLANGCI_LINT) run
+
+.PHONY: fmt
+fmt: ## format the code
+	gofmt -w .
+
+.PHONY: tidy-check
+tidy-check: ## go.mod and go.sum name what is used and nothing else
+	go mod tidy -diff
+
+.PHONY: govulncheck
+govulncheck: ## known vulnerabilities in what is called; asks the Go vulnerability database
+	go run $(GOVULNCHECK) ./...
+
+.PHONY: servers
+servers:
+	@.ci/servers
+
+# A second make reads RACE again, after a compiler may have been installed. Tests that miss a server note it in the file
+# that PREWARM_SKIPPED names.
+.PHONY: run-tests
+run-tests:
+	@[ -n "$(RACE)" ] || [ "$${PREWARM_REQUIRE_SERVERS:-}" != 1 ] || { echo "no C compiler for the race detector" >&2; exit 1; }
+	@[ -n "$(RACE)" ] || echo "No C compiler: testing without the race detector."
+	@skipped=$$(mktemp); trap 'rm -f "$$skipped"' EXIT; code=0; set -x; \
+		PREWARM_SKIPPED="$$skipped" go test $(RACE) -count=1 -p $(PARALLEL) -timeout $(TIMEOUT) $(PKGS) || code=$$?; \
+		{ set +x; } 2>/dev/null; \
+		[ ! -s "$$skipped" ] || { echo "Skipped:"; sort -u "$$skipped"; }; \
+		exit $$code

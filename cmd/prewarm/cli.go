@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/prewarm-go/prewarm/internal/config"
+)
+
+// Exit codes.
+const (
+	exitFailed = 1
+	exitUsage  = 2 // usage or configuration
+)
+
+// cli is the command line: a field per verb, each in a file of its own.
+type cli struct {
+	Demo    DemoCmd    `cmd:"" help:"Show a synthetic evening, with nothing installed."`
+	Serve   serveCmd   `cmd:"" help:"Run one pod: workers, API, board, asynqmon and metrics."`
+	Migrate migrateCmd `cmd:"" help:"Bring the ledger's schema up to date."`
+	Doctor  doctorCmd  `cmd:"" help:"Check the configuration against the live servers."`
+
+	Request requestCmd `cmd:"" help:"Announce broadcasts from a JSON file."`
+	Runs    runsCmd    `cmd:"" help:"List runs, newest first."`
+	Run     runCmd     `cmd:"" help:"Show one run with its units."`
+	Retry   retryCmd   `cmd:"" help:"Take a failed run up where it stopped."`
+	Restart restartCmd `cmd:"" help:"Begin a run from scratch."`
+	Cancel  cancelCmd  `cmd:"" help:"Call a run off."`
+	Status  statusCmd  `cmd:"" help:"Show the cluster: pods, slots, runs, alerts."`
+
+	Version versionCmd `cmd:"" help:"Show the version."`
+}
+
+const description = `Loads the data of live-broadcast shops from MySQL into Redis before their broadcasts begin.
+
+Exit codes: 0 fine, 1 failed, 2 usage or configuration.`
+
+// terminal is the process's surroundings.
+type terminal struct {
+	in       io.Reader
+	out, err io.Writer
+	environ  []string
+}
+
+// exitError ends the process with a code; what there is to say was said.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// usageError is a command line that cannot be meant.
+type usageError struct{ error }
+
+// run parses and runs a command line and answers the exit code.
+func run(args []string, t *terminal) (code int) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case exitError: // --help
+			code = int(r)
+		default:
+			panic(r)
+		}
+	}()
+	parser, err := kong.New(&cli{}, kong.Name("prewarm"), kong.Description(description), kong.Writers(t.out, t.err), kong.Bind(t),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Exit(func(code int) { panic(exitError(code)) }))
+	if err != nil {
+		panic(err) // the struct above is wrong; every test finds that
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		return t.fail(usageError{fmt.Errorf("%w; see prewarm --help", err)})
+	}
+	return t.fail(command.Run())
+}
+
+// fail says what went wrong and answers the exit code for it.
+func (t *terminal) fail(err error) int {
+	if err == nil {
+		return 0
+	}
+	var said exitError
+	if errors.As(err, &said) {
+		return int(said)
+	}
+	fmt.Fprintf(t.err, "prewarm: %v\n", err)
+	var usage usageError
+	var cfg *config.Error
+	if errors.As(err, &usage) || errors.As(err, &cfg) {
+		return exitUsage
+	}
+	return exitFailed
+}

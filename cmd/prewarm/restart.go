@@ -1,0 +1,5 @@
+package main
+
+type restartCmd struct{ move }
+
+func (c *restartCmd) Run(t *terminal) error { return c.do(t, "restart") }

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/prewarm-go/prewarm/internal/api"
+)
+
+type runCmd struct {
+	remote
+	ID      string `arg:"" help:"The run, as in prewarm runs."`
+	Rejects bool   `help:"Show the rows that could not be encoded instead of the units."`
+}
+
+func (c *runCmd) Run(t *terminal) error {
+	path := "/v1/runs/" + url.PathEscape(c.ID)
+	if c.Rejects {
+		return c.rejects(t, path+"/rejects")
+	}
+	var run api.RunDetail
+	if err := c.ask(t, "GET", path, nil, &run); err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(t.out, run)
+	}
+	showRun(t, run)
+	return nil
+}
+
+func showRun(t *terminal, run api.RunDetail) {
+	showRuns(t, []api.Run{run.Run})
+	fmt.Fprintf(t.out, "\nstarts %s, ends %s, planned start %s, started %s, ready %s\nepoch %d, attempts %d, units %d of %d done, %d failed\n\n",
+		clock(run.StartsAt), clock(run.EndsAt), clock(run.PlannedStart), clock(run.StartedAt), clock(run.ReadyAt),
+		run.Epoch, run.Attempts, run.UnitsDone, run.UnitsTotal, run.UnitsFailed)
+	tw := newTable(t.out, []string{"unit", "dataset", "state", "from", "to", "cursor", "rows", "rejects", "tries", "owner", "error"},
+		"from", "to", "cursor", "error")
+	var rejects int64
+	for _, u := range run.Units {
+		rejects += u.Rejects
+		tw.AppendRow(table.Row{u.Unit, u.Dataset, u.State, clean(u.From), clean(u.To), clean(u.Cursor), u.RowsDone, u.Rejects,
+			u.Attempts, clean(u.Owner), clean(u.LastError)})
+	}
+	tw.Render()
+	switch {
+	case run.State == "failed":
+		fmt.Fprintf(t.err, "to go on where it stopped: prewarm retry %s; to begin from scratch: prewarm restart %s\n", run.RunID, run.RunID)
+	case rejects > 0:
+		fmt.Fprintf(t.err, "%d rows could not be encoded: prewarm run %s --rejects\n", rejects, run.RunID)
+	}
+}
+
+func (c *runCmd) rejects(t *terminal, path string) error {
+	var list api.RejectList
+	if err := c.ask(t, "GET", path, nil, &list); err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(t.out, list)
+	}
+	tw := newTable(t.out, []string{"unit", "dataset", "row", "error"}, "row", "error")
+	for _, r := range list.Rejects {
+		tw.AppendRow(table.Row{r.Unit, r.Dataset, clean(r.RowKey), clean(r.Error)})
+	}
+	tw.Render()
+	return nil
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/prewarm-go/prewarm/internal/api"
+)
+
+type runsCmd struct {
+	remote
+	State     []string `enum:"planned,warming,ready,failed,cancelled,skipped" placeholder:"STATE" help:"Only these states: planned, warming, ready, failed, cancelled, skipped."`
+	Shop      string   `help:"Only this shop."`
+	Broadcast string   `help:"Only this broadcast."`
+	Limit     int      `default:"100" help:"At most so many, 1 to 1000."`
+	Next      string   `placeholder:"RUN" help:"The page after this run."`
+}
+
+func (c *runsCmd) Run(t *terminal) error {
+	q := url.Values{"limit": {strconv.Itoa(c.Limit)}}
+	for name, value := range map[string]string{
+		"state": strings.Join(c.State, ","), "shop": c.Shop, "broadcast": c.Broadcast, "next": c.Next,
+	} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	var list api.RunList
+	if err := c.ask(t, "GET", "/v1/runs?"+q.Encode(), nil, &list); err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(t.out, list)
+	}
+	showRuns(t, list.Runs)
+	if list.Next != "" {
+		fmt.Fprintf(t.err, "there are more: prewarm runs --next %s\n", clean(list.Next))
+	}
+	return nil
+}
+
+func showRuns(t *terminal, runs []api.Run) {
+	tw := newTable(t.out, []string{"run", "shop", "broadcast", "state", "rows", "done", "deadline", "margin", "note"}, "note")
+	for _, r := range runs {
+		state := r.State
+		if r.Late {
+			state += " late"
+		}
+		tw.AppendRow(table.Row{r.RunID, clean(r.ShopID), clean(r.BroadcastID), state, r.RowsDone, percent(r.RowsDone, r.RowsEstimated),
+			clock(r.Deadline), span(r.MarginSeconds), clean(note(r))})
+	}
+	tw.Render()
+}
+
+// note is the one thing to know about a run.
+func note(r api.Run) string {
+	switch {
+	case r.State == "failed" && r.LastError != "":
+		return r.LastError
+	case r.WaitsFor != "":
+		return "waits for " + r.WaitsFor
+	case r.ETASeconds != nil:
+		return "ready in " + span(r.ETASeconds)
+	}
+	return r.Reason
+}

@@ -1,0 +1,143 @@
+// Package api owns prewarm's HTTP side: the routes under /v1, who may use them, and the form of what they answer. What
+// an answer says comes from the parts that Deps hands in.
+//
+// Every error is a problem document (RFC 9457). Whoever calls is a viewer, who may read, or an operator, who may act
+// too; see login.go.
+package api
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/prewarm-go/prewarm/internal/alert"
+	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/intake"
+	"github.com/prewarm-go/prewarm/internal/ledger"
+)
+
+// Intake takes requests in.
+type Intake interface {
+	// Accept answers a request document; its errors are intake.ErrMalformed, intake.ErrTooLarge, or of a server that
+	// does not answer.
+	Accept(ctx context.Context, body []byte, via string) (intake.Answer, error)
+	WarmNow(ctx context.Context, shop string, w intake.WarmNow) (intake.Outcome, error)
+}
+
+// Runs shows the work and lets people act on it. Errors are ledger.ErrNotFound, ledger.ErrState, or of a server that
+// does not answer. who is recorded with what was done.
+type Runs interface {
+	Runs(ctx context.Context, f ledger.RunFilter) (runs []ledger.Run, next string, err error)
+	Run(ctx context.Context, id string) (ledger.Run, []ledger.Unit, error)
+	Rejects(ctx context.Context, id string) ([]ledger.RejectedRow, error)
+	Retry(ctx context.Context, id, who string) error
+	Restart(ctx context.Context, id, who string) error
+	Cancel(ctx context.Context, id, who string) error
+}
+
+// Health says how the process and the cluster are.
+type Health interface {
+	// Ready is nil if requests can be served; what is wrong is logged and not shown to strangers.
+	Ready(ctx context.Context) error
+	Pods(ctx context.Context) ([]ledger.Pod, error)
+}
+
+// Width says how many slots are in force.
+type Width interface {
+	Width(ctx context.Context) (WidthNow, error)
+}
+
+// Alerts are the newest alerts of this process, newest first.
+type Alerts interface{ Recent() []alert.Alert }
+
+// Deps is what an API stands on. Handlers that are nil are not mounted; all else is needed.
+type Deps struct {
+	Intake Intake
+	Runs   Runs
+	Health Health
+	Width  Width
+	Alerts Alerts
+
+	Board           http.Handler // the page at / and its files under /board/; it must hold no data
+	Monitor         http.Handler // asynqmon with RootPath MonitorPath, for operators
+	MonitorReadOnly http.Handler // the same with ReadOnly, for viewers
+	Metrics         http.Handler
+
+	Listen  string         // host:port; port 0 takes a free one
+	Tokens  []config.Token // none: Listen must be a loopback address, and everybody is an operator
+	TLS     *config.TLS    // nil: plain HTTP
+	Version string
+	Log     *slog.Logger // default: slog.Default()
+}
+
+// MonitorPath is where asynqmon is mounted.
+const MonitorPath = "/asynqmon"
+
+// API answers HTTP requests, with or without a listener of its own.
+type API struct {
+	deps    Deps
+	log     *slog.Logger
+	logins  logins
+	handler http.Handler
+	server
+}
+
+// New puts the routes together. It starts nothing; it refuses to be open to strangers (ErrOpen).
+func New(deps Deps) (*API, error) {
+	if len(deps.Tokens) == 0 && !config.Loopback(deps.Listen) {
+		return nil, openError(deps.Listen)
+	}
+	a := &API{deps: deps, log: cmp.Or(deps.Log, slog.Default()), logins: newLogins(deps.Tokens)}
+	a.handler = a.guarded(a.routes())
+	return a, nil
+}
+
+// Handler is everything that the API serves.
+func (a *API) Handler() http.Handler { return a.handler }
+
+func (a *API) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	a.resources(mux)
+	mux.HandleFunc("GET /healthz", a.healthz)
+	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.HandleFunc("POST /login", a.login)
+	mux.HandleFunc("POST /logout", a.logout)
+	if a.deps.Board != nil {
+		mux.Handle("GET /{$}", a.deps.Board)
+		mux.Handle("GET /board/", a.deps.Board)
+	}
+	if a.deps.Monitor != nil {
+		mux.HandleFunc(MonitorPath+"/", a.monitor)
+	}
+	if a.deps.Metrics != nil {
+		mux.Handle("GET /metrics", a.deps.Metrics)
+	}
+	return mux
+}
+
+// monitor shows asynqmon, without its buttons to those who may not press them.
+func (a *API) monitor(w http.ResponseWriter, r *http.Request) {
+	if whoIs(r.Context()).role == config.RoleOperator {
+		a.deps.Monitor.ServeHTTP(w, r)
+		return
+	}
+	a.deps.MonitorReadOnly.ServeHTTP(w, r)
+}
+
+func (a *API) healthz(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") }
+
+func (a *API) readyz(w http.ResponseWriter, r *http.Request) {
+	if err := a.deps.Health.Ready(r.Context()); err != nil {
+		a.log.WarnContext(r.Context(), "not ready", "error", err)
+		plain(w, http.StatusServiceUnavailable, "not ready")
+		return
+	}
+	plain(w, http.StatusOK, "ready")
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text + "\n"))
+}

@@ -1,0 +1,149 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/prewarm-go/prewarm/internal/alert"
+	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/intake"
+	"github.com/prewarm-go/prewarm/internal/ledger"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	viewerToken   = "viewer-0123456789"
+	operatorToken = "operator-0123456789"
+)
+
+var tokens = []config.Token{
+	{Name: "grafana", Role: config.RoleViewer, Token: viewerToken},
+	{Name: "on-call", Role: config.RoleOperator, Token: operatorToken},
+}
+
+// fake is every part that the API stands on. It remembers what it was asked.
+type fake struct {
+	filter ledger.RunFilter
+	warm   intake.WarmNow
+	body   []byte
+	who    string
+	err    error // of Runs
+	sick   error // of Ready
+}
+
+var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+
+var aRun = ledger.Run{
+	ID: "r1", ShopID: "1001", BroadcastID: "b-1", State: ledger.RunReady, RowsDone: 10, RowsEstimated: 9,
+	StartsAt: noon, EndsAt: noon.Add(time.Hour), Deadline: noon.Add(-10 * time.Minute), PlannedStart: noon.Add(-time.Hour),
+	StartedAt: noon.Add(-time.Hour), ReadyAt: noon.Add(-40 * time.Minute), Epoch: 1, Attempts: 1,
+}
+
+var aUnit = ledger.Unit{RunID: "r1", Unit: 3, Dataset: "users", State: ledger.UnitDone, From: `["1"]`, To: `["9"]`,
+	Cursor: `["9"]`, RowsDone: 9, Attempts: 1, Claim: 2, Owner: "pod-a"}
+
+func (f *fake) Accept(_ context.Context, body []byte, _ string) (intake.Answer, error) {
+	f.body = body
+	switch {
+	case strings.Contains(string(body), "malformed"):
+		return intake.Answer{}, errors.Join(intake.ErrMalformed)
+	case strings.Contains(string(body), "too many"):
+		return intake.Answer{}, intake.ErrTooLarge
+	case strings.Contains(string(body), "down"):
+		return intake.Answer{}, errors.New("the ledger does not answer")
+	case strings.Contains(string(body), "bug"):
+		panic("a bug")
+	}
+	return intake.Answer{RequestID: "q1", Outcomes: []intake.Outcome{
+		{BroadcastID: "b-1", ShopID: "1001", Outcome: intake.Accepted, RunID: "r1"}}}, nil
+}
+
+func (f *fake) WarmNow(_ context.Context, shop string, w intake.WarmNow) (intake.Outcome, error) {
+	f.warm = w
+	if shop == "12abc" {
+		return intake.Outcome{Outcome: intake.Invalid, Reason: "shop_id is not a number"}, nil
+	}
+	return intake.Outcome{BroadcastID: "b-1", ShopID: shop, Outcome: intake.Accepted, RunID: "r1"}, nil
+}
+
+func (f *fake) Runs(_ context.Context, filter ledger.RunFilter) ([]ledger.Run, string, error) {
+	f.filter = filter
+	return []ledger.Run{aRun}, "r0", nil
+}
+
+func (f *fake) Run(_ context.Context, id string) (ledger.Run, []ledger.Unit, error) {
+	if id != aRun.ID {
+		return ledger.Run{}, nil, ledger.ErrNotFound
+	}
+	return aRun, []ledger.Unit{aUnit}, nil
+}
+
+func (f *fake) Rejects(context.Context, string) ([]ledger.RejectedRow, error) {
+	return []ledger.RejectedRow{{Unit: 3, Dataset: "users", RowKey: "7", Error: "is not UTF-8", At: noon}}, nil
+}
+
+func (f *fake) act(id, who string) error {
+	f.who = who
+	if id != aRun.ID {
+		return ledger.ErrNotFound
+	}
+	return f.err
+}
+
+func (f *fake) Retry(_ context.Context, id, who string) error   { return f.act(id, who) }
+func (f *fake) Restart(_ context.Context, id, who string) error { return f.act(id, who) }
+func (f *fake) Cancel(_ context.Context, id, who string) error  { return f.act(id, who) }
+func (f *fake) Ready(context.Context) error                     { return f.sick }
+
+func (f *fake) Pods(context.Context) ([]ledger.Pod, error) {
+	return []ledger.Pod{{ID: "pod-a", Version: "1", Slots: 4, StartedAt: noon, BeatAt: noon}}, nil
+}
+
+func (f *fake) Width(context.Context) (WidthNow, error) {
+	return WidthNow{Width: 4, Reason: "fixed"}, nil
+}
+
+func (f *fake) Recent() []alert.Alert { return []alert.Alert{{Name: alert.RunLate, At: noon}} }
+
+func page(text string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) })
+}
+
+func newAPI(t *testing.T, f *fake, with []config.Token) *API {
+	t.Helper()
+	a, err := New(Deps{
+		Intake: f, Runs: f, Health: f, Width: f, Alerts: f, Board: page("board"), Monitor: page("full"),
+		MonitorReadOnly: page("read-only"), Metrics: page("metrics"), Listen: "127.0.0.1:0", Tokens: with,
+		Version: "test", Log: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	return a
+}
+
+type header = map[string]string
+
+func bearer(token string) header { return header{"Authorization": "Bearer " + token} }
+
+func ask(a *API, method, path, body string, headers ...header) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Host = "127.0.0.1:8080"
+	for _, h := range headers {
+		for k, v := range h {
+			r.Header.Set(k, v)
+		}
+	}
+	w := httptest.NewRecorder()
+	a.Handler().ServeHTTP(w, r)
+	return w
+}

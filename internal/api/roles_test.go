@@ -1,0 +1,120 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// access is what each may do: the status without login, as viewer, as operator.
+var access = []struct {
+	method, path       string
+	nobody, view, oper int
+}{
+	{"POST", "/v1/requests", 401, 403, 202},
+	{"POST", "/v1/shops/{shop}/warm", 401, 403, 202},
+	{"GET", "/v1/runs", 401, 200, 200},
+	{"GET", "/v1/runs/{id}", 401, 200, 200},
+	{"GET", "/v1/runs/{id}/rejects", 401, 200, 200},
+	{"POST", "/v1/runs/{id}/retry", 401, 403, 200},
+	{"POST", "/v1/runs/{id}/restart", 401, 403, 200},
+	{"POST", "/v1/runs/{id}/cancel", 401, 403, 200},
+	{"GET", "/v1/width", 401, 200, 200},
+	{"GET", "/v1/pods", 401, 200, 200},
+	{"GET", "/v1/alerts", 401, 200, 200},
+	{"GET", "/v1/me", 401, 200, 200},
+	{"GET", "/openapi.json", 401, 200, 200},
+	{"GET", "/metrics", 401, 200, 200},
+	{"HEAD", "/metrics", 401, 200, 200},
+	{"GET", "/asynqmon/", 401, 200, 200},
+	{"GET", "/asynqmon/api/queues", 401, 200, 200},
+	{"POST", "/asynqmon/api/queues/warm:pause", 401, 403, 200},
+	{"DELETE", "/asynqmon/api/queues/warm", 401, 403, 200},
+	{"GET", "/healthz", 200, 200, 200},
+	{"GET", "/readyz", 200, 200, 200},
+	{"GET", "/", 200, 200, 200},
+	{"GET", "/board/board.js", 200, 200, 200},
+	{"POST", "/login", 401, 401, 401}, // without a token in the body
+	{"POST", "/logout", 204, 204, 204},
+	{"GET", "/login", 401, 405, 405},
+	{"PUT", "/v1/width", 401, 403, 405},
+	{"DELETE", "/", 401, 403, 405},
+	{"GET", "/v1/nothing", 401, 404, 404},
+	{"GET", "/debug/pprof/", 401, 404, 404},
+}
+
+func TestEveryRouteByRole(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, &fake{}, tokens)
+	for _, c := range access {
+		body := ""
+		if c.path == "/v1/requests" {
+			body = "{}"
+		}
+		path := strings.NewReplacer("{id}", "r1", "{shop}", "1001").Replace(c.path)
+		for who, want := range map[string]int{"": c.nobody, viewerToken: c.view, operatorToken: c.oper, "wrong": 0} {
+			headers := header{}
+			if who != "" {
+				headers = bearer(who)
+			}
+			if who == "wrong" {
+				want = c.nobody
+			}
+			w := ask(a, c.method, path, body, headers)
+			require.Equal(t, want, w.Code, "%s %s as %q: %s", c.method, c.path, who, w.Body)
+			if w.Code >= 400 {
+				requireProblem(t, w.Code, w.Header(), w.Body.Bytes())
+			}
+		}
+	}
+}
+
+func TestTheTableOfRolesIsComplete(t *testing.T) {
+	t.Parallel()
+	listed := map[string]bool{}
+	for _, c := range access {
+		listed[c.method+" "+c.path] = true
+	}
+	w := ask(newAPI(t, &fake{}, nil), "GET", "/openapi.json", "")
+	require.Equal(t, 200, w.Code)
+	var spec struct {
+		Paths map[string]map[string]any
+	}
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &spec))
+	require.NotEmpty(t, spec.Paths)
+	for path, methods := range spec.Paths {
+		for method := range methods {
+			require.True(t, listed[strings.ToUpper(method)+" "+path], "%s %s", method, path)
+		}
+	}
+}
+
+func requireProblem(t *testing.T, status int, h http.Header, body []byte) {
+	t.Helper()
+	if len(body) == 0 {
+		return // HEAD
+	}
+	require.Equal(t, "application/problem+json", h.Get("Content-Type"), "%s", body)
+	var p struct {
+		Title, Detail string
+		Status        int
+	}
+	require.NoError(t, json.Unmarshal(body, &p))
+	require.Equal(t, status, p.Status)
+	require.NotEmpty(t, p.Title)
+	require.NotEmpty(t, p.Detail)
+}
+
+func TestAsynqmonIsReadOnlyForViewers(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, &fake{}, tokens)
+	require.Equal(t, "read-only", ask(a, "GET", "/asynqmon/", "", bearer(viewerToken)).Body.String())
+	require.Equal(t, "full", ask(a, "GET", "/asynqmon/", "", bearer(operatorToken)).Body.String())
+
+	w := ask(a, "GET", "/asynqmon/queues/warm", "", header{"Accept": "text/html,*/*"})
+	require.Equal(t, http.StatusSeeOther, w.Code, "a person is sent to the login form")
+	require.Equal(t, "/?next=%2Fasynqmon%2Fqueues%2Fwarm", w.Header().Get("Location"))
+}

@@ -1,0 +1,88 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/prewarm-go/prewarm/internal/ledger"
+)
+
+type runFilter struct {
+	State     []string  `query:"state" enum:"planned,warming,ready,failed,cancelled,skipped" doc:"one or more, with commas"`
+	Shop      string    `query:"shop"`
+	Broadcast string    `query:"broadcast"`
+	EndsAfter time.Time `query:"ends_after" doc:"only broadcasts that end later than this"`
+	Limit     int       `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+	Next      string    `query:"next" doc:"the next of the page before"`
+}
+
+type runID struct {
+	ID string `path:"id" doc:"the run's id"`
+}
+
+// RunList answers GET /v1/runs.
+type RunList struct {
+	Runs []Run  `json:"runs" doc:"newest first"`
+	Next string `json:"next" doc:"for the next page; empty on the last"`
+}
+
+// RunDetail answers GET /v1/runs/{id}.
+type RunDetail struct {
+	Run
+	Units []Unit `json:"units"`
+}
+
+// RejectList answers GET /v1/runs/{id}/rejects.
+type RejectList struct {
+	Rejects []Reject `json:"rejects"`
+}
+
+// runs registers what shows and moves runs.
+func (a *API) runs(h huma.API) {
+	huma.Register(h, op(http.MethodGet, "/v1/runs", "list-runs", "Runs, newest first"), a.list)
+	huma.Register(h, op(http.MethodGet, "/v1/runs/{id}", "get-run", "One run with its units", http.StatusNotFound), a.one)
+	huma.Register(h, op(http.MethodGet, "/v1/runs/{id}/rejects", "list-rejects", "Rows that could not be encoded", http.StatusNotFound),
+		func(ctx context.Context, in *runID) (*out[RejectList], error) {
+			rows, err := a.deps.Runs.Rejects(ctx, in.ID)
+			return answer(RejectList{rejectsOf(rows)}, err)
+		})
+	a.act(h, "retry", "Take a failed run up where it stopped", a.deps.Runs.Retry)
+	a.act(h, "restart", "Begin a run from scratch", a.deps.Runs.Restart)
+	a.act(h, "cancel", "Call a run off", a.deps.Runs.Cancel)
+}
+
+func (a *API) list(ctx context.Context, in *runFilter) (*out[RunList], error) {
+	f := ledger.RunFilter{Shop: in.Shop, Broadcast: in.Broadcast, Limit: in.Limit, After: in.Next, EndsAfter: in.EndsAfter}
+	for _, s := range in.State {
+		f.States = append(f.States, ledger.RunState(s))
+	}
+	runs, next, err := a.deps.Runs.Runs(ctx, f)
+	if err != nil {
+		return nil, failure(err)
+	}
+	list := RunList{Runs: make([]Run, len(runs)), Next: next}
+	now := time.Now()
+	for i, r := range runs {
+		list.Runs[i] = runOf(r, nil, now)
+	}
+	return answer(list, nil)
+}
+
+func (a *API) one(ctx context.Context, in *runID) (*out[RunDetail], error) {
+	r, units, err := a.deps.Runs.Run(ctx, in.ID)
+	return answer(RunDetail{runOf(r, units, time.Now()), unitsOf(units)}, err)
+}
+
+// act registers a move of a run, which answers with the run as it is then.
+func (a *API) act(h huma.API, verb, summary string, do func(ctx context.Context, id, who string) error) {
+	o := op(http.MethodPost, "/v1/runs/{id}/"+verb, verb+"-run", summary, http.StatusNotFound, http.StatusConflict)
+	huma.Register(h, o, func(ctx context.Context, in *runID) (*out[RunDetail], error) {
+		if err := do(ctx, in.ID, whoIs(ctx).name); err != nil {
+			return nil, failure(err)
+		}
+		return a.one(ctx, in)
+	})
+}

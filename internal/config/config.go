@@ -1,0 +1,116 @@
+// Package config owns prewarm.yaml: its fields, their defaults, and what is wrong with a file.
+package config
+
+import (
+	"time"
+
+	"github.com/prewarm-go/prewarm/internal/dataset"
+)
+
+// Config is prewarm.yaml. Load fills every default, so that the parts never ask "is it set?".
+type Config struct {
+	Queue    Redis             `yaml:"queue"`           // asynq, leases, flags
+	Cache    *Redis            `yaml:"cache,omitempty"` // what is warmed; default: Queue's
+	Ledger   Ledger            `yaml:"ledger"`
+	Sources  map[string]Source `yaml:"sources"`
+	Policy   Policy            `yaml:"policy"`
+	Width    Width             `yaml:"width"`
+	HTTP     HTTP              `yaml:"http"`
+	Datasets []dataset.Spec    `yaml:"datasets"`
+}
+
+// Redis is one Redis or Redis Cluster.
+type Redis struct {
+	URL           string   `yaml:"url"`                      // redis://, rediss:// (TLS) or unix://; user and password allowed
+	Cluster       bool     `yaml:"cluster,omitempty"`        // the URL's host is a node of a Redis Cluster
+	Addrs         []string `yaml:"addrs,omitempty"`          // more nodes to start from, host:port
+	Username      string   `yaml:"username,omitempty"`       // ACL user; wins over the URL's
+	Password      string   `yaml:"password,omitempty"`       // wins over the URL's
+	PasswordFile  string   `yaml:"password_file,omitempty"`  // read at start
+	TLS           *TLS     `yaml:"tls,omitempty"`            // for a private CA or client certificates; with rediss://
+	AllowEviction bool     `yaml:"allow_eviction,omitempty"` // queue only: start although maxmemory-policy is not noeviction
+}
+
+// TLS names certificates for a server or a client.
+type TLS struct {
+	CAFile     string `yaml:"ca_file,omitempty"`
+	CertFile   string `yaml:"cert_file,omitempty"`
+	KeyFile    string `yaml:"key_file,omitempty"`
+	ServerName string `yaml:"server_name,omitempty"`
+}
+
+// Ledger is the MySQL or MariaDB schema that prewarm owns.
+type Ledger struct {
+	DSN     string `yaml:"dsn"`               // go-sql-driver's form
+	Migrate *bool  `yaml:"migrate,omitempty"` // serve brings the schema up to date at start; default true
+	Pool    int    `yaml:"pool,omitempty"`    // connections per pod; default 16
+}
+
+// Source is a MySQL or MariaDB that is read from.
+type Source struct {
+	DSN           string        `yaml:"dsn"`
+	Pool          int           `yaml:"pool,omitempty"`           // connections per pod; default: width.max_per_pod + 4
+	StatementTime time.Duration `yaml:"statement_time,omitempty"` // limit of one statement; default 10s
+}
+
+// Policy says what is warmed and when.
+type Policy struct {
+	WarmWhen     WarmWhen      `yaml:"warm_when"`
+	ReadyBefore  time.Duration `yaml:"ready_before"` // deadline = starts_at - this; default 10m
+	Lead         time.Duration `yaml:"lead"`         // earliest start = deadline - this; default 3h
+	Expire       Expire        `yaml:"expire"`
+	Lease        time.Duration `yaml:"lease"`         // of a shop; default 5m
+	PageRows     int           `yaml:"page_rows"`     // default 500
+	PageBytes    int           `yaml:"page_bytes"`    // a page ends early at this many bytes; default 4 MiB
+	UnitRows     int           `yaml:"unit_rows"`     // about this many rows a unit; default 10000
+	MaxRejects   int           `yaml:"max_rejects"`   // rows of a unit that may fail to encode before the unit fails; default 100
+	MaxBroadcast time.Duration `yaml:"max_broadcast"` // longest broadcast that is believed; default 48h
+	MaxAhead     time.Duration `yaml:"max_ahead"`     // furthest announcement that is believed; default 720h
+	PodDead      time.Duration `yaml:"pod_dead"`      // a pod whose heartbeat is older is dead; default 10s
+	Retry        Retry         `yaml:"retry"`
+}
+
+// WarmWhen: shops with fewer rows are skipped unless their tier is "ka" or the request forces them.
+type WarmWhen struct {
+	MinRows int64 `yaml:"min_rows"` // default 5000; 0: warm every shop
+}
+
+// Expire: a key expires at the broadcast's end + AfterEnd + (hash of the key mod Jitter).
+type Expire struct {
+	AfterEnd time.Duration `yaml:"after_end"` // default 30m
+	Jitter   time.Duration `yaml:"jitter"`    // default 10m
+}
+
+// Retry is how a unit's transient errors are retried.
+type Retry struct {
+	Attempts int     `yaml:"attempts"` // in all, the first included; default 3
+	Backoff  Backoff `yaml:"backoff"`
+}
+
+// Backoff doubles from First to Max, each wait jittered by a fifth either way.
+type Backoff struct {
+	First time.Duration `yaml:"first"` // default 5s
+	Max   time.Duration `yaml:"max"`   // default 2m
+}
+
+// Width bounds the number of slots.
+type Width struct {
+	Min       int `yaml:"min"`         // default 1
+	Max       int `yaml:"max"`         // over all pods; default 64
+	MaxPerPod int `yaml:"max_per_pod"` // default 32
+}
+
+// HTTP is the API, the board, asynqmon and the metrics.
+type HTTP struct {
+	Listen string  `yaml:"listen"`        // default 127.0.0.1:8080
+	Tokens []Token `yaml:"tokens"`        // none: loopback only, and whoever reaches it is an operator
+	TLS    *TLS    `yaml:"tls,omitempty"` // cert_file and key_file; ca_file asks clients for certificates
+}
+
+// Token lets its bearer in.
+type Token struct {
+	Name      string `yaml:"name"` // who; recorded with what is done
+	Role      string `yaml:"role"` // "viewer" or "operator"
+	Token     string `yaml:"token,omitempty"`
+	TokenFile string `yaml:"token_file,omitempty"`
+}

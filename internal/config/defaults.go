@@ -1,0 +1,59 @@
+package config
+
+import "time"
+
+// Defaults of what Load fills in; the rest stands in Defaults.
+const (
+	DefaultLedgerPool    = 16
+	DefaultStatementTime = 10 * time.Second
+	// SourceSpare is how many connections a source's pool has beyond one per slot, for planning and checks.
+	SourceSpare = 4
+)
+
+// Defaults is the configuration that a file starts from. Servers and datasets have no defaults.
+func Defaults() Config {
+	return Config{
+		Policy: Policy{
+			WarmWhen:     WarmWhen{MinRows: 5000},
+			ReadyBefore:  10 * time.Minute,
+			Lead:         3 * time.Hour,
+			Expire:       Expire{AfterEnd: 30 * time.Minute, Jitter: 10 * time.Minute},
+			Lease:        5 * time.Minute,
+			PageRows:     500,
+			PageBytes:    4 << 20,
+			UnitRows:     10000,
+			MaxRejects:   100,
+			MaxBroadcast: 48 * time.Hour,
+			MaxAhead:     720 * time.Hour,
+			PodDead:      10 * time.Second,
+			Retry:        Retry{Attempts: 3, Backoff: Backoff{First: 5 * time.Second, Max: 2 * time.Minute}},
+		},
+		Width: Width{Min: 1, Max: 64, MaxPerPod: 32},
+		HTTP:  HTTP{Listen: "127.0.0.1:8080"},
+	}
+}
+
+// Fill sets what depends on other fields and was left out: the cache, pools, limits. Load calls it; a Config that is
+// built in code needs it too.
+func (c *Config) Fill() {
+	if c.Cache == nil {
+		cache := c.Queue
+		c.Cache = &cache
+	}
+	if c.Ledger.Migrate == nil {
+		yes := true
+		c.Ledger.Migrate = &yes
+	}
+	if c.Ledger.Pool == 0 {
+		c.Ledger.Pool = DefaultLedgerPool
+	}
+	for name, s := range c.Sources {
+		if s.Pool == 0 {
+			s.Pool = c.Width.MaxPerPod + SourceSpare
+		}
+		if s.StatementTime == 0 {
+			s.StatementTime = DefaultStatementTime
+		}
+		c.Sources[name] = s
+	}
+}

@@ -1,0 +1,67 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// locate makes file names relative to the folder of the configuration.
+func (c *Config) locate(folder string) {
+	at := func(name *string) {
+		if *name != "" && !filepath.IsAbs(*name) {
+			*name = filepath.Join(folder, *name)
+		}
+	}
+	inTLS := func(t *TLS) {
+		if t != nil {
+			at(&t.CAFile)
+			at(&t.CertFile)
+			at(&t.KeyFile)
+		}
+	}
+	at(&c.Queue.PasswordFile)
+	inTLS(c.Queue.TLS)
+	if c.Cache != nil {
+		at(&c.Cache.PasswordFile)
+		inTLS(c.Cache.TLS)
+	}
+	inTLS(c.HTTP.TLS)
+	for i := range c.HTTP.Tokens {
+		at(&c.HTTP.Tokens[i].TokenFile)
+	}
+}
+
+// readSecrets puts the contents of password and token files into their fields.
+func (c *Config) readSecrets() problems {
+	var p problems
+	p.secret("queue.password", c.Queue.PasswordFile, &c.Queue.Password)
+	if c.Cache != nil {
+		p.secret("cache.password", c.Cache.PasswordFile, &c.Cache.Password)
+	}
+	for i := range c.HTTP.Tokens {
+		t := &c.HTTP.Tokens[i]
+		p.secret(fmt.Sprintf("http.tokens[%d].token", i), t.TokenFile, &t.Token)
+	}
+	return p
+}
+
+func (p *problems) secret(field, file string, to *string) {
+	if file == "" {
+		return
+	}
+	if *to != "" {
+		p.add(field, "is given twice, here and in "+field+"_file", "keep one of the two")
+		return
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		p.add(field+"_file", fmt.Sprintf("cannot read %s: %s", file, reason(err)), "")
+		return
+	}
+	*to = strings.TrimSpace(string(text))
+	if *to == "" {
+		p.add(field+"_file", file+" is empty", "write the secret into it")
+	}
+}

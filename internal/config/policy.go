@@ -1,0 +1,75 @@
+package config
+
+import (
+	"fmt"
+	"time"
+)
+
+// Bounds beyond which a number is a slip of the pen.
+const (
+	shortest    = 100 * time.Millisecond
+	maxSlots    = 512                  // of one pod: each is an asynq server that polls
+	maxPageRows = 100_000              // a page is held in memory twice: as rows and as commands
+	minLease    = 2 * time.Second      // it is renewed at most once a second
+	minPageSize = 64 << 10             // bytes; smaller pages cost more round trips than rows
+	maxTries    = 100                  // attempts of a unit
+	maxAhead    = 366 * 24 * time.Hour // asynq keeps what is scheduled in Redis until then
+)
+
+func (p *problems) policy(c Config) {
+	po := c.Policy
+	p.atLeast("policy.warm_when.min_rows", int(po.WarmWhen.MinRows), 0)
+	p.duration("policy.ready_before", po.ReadyBefore, 0, true)
+	p.duration("policy.lead", po.Lead, time.Second, false)
+	p.duration("policy.expire.after_end", po.Expire.AfterEnd, 0, true)
+	p.duration("policy.expire.jitter", po.Expire.Jitter, 0, true)
+	p.duration("policy.lease", po.Lease, minLease, false)
+	p.duration("policy.pod_dead", po.PodDead, time.Second, false)
+	p.duration("policy.max_broadcast", po.MaxBroadcast, time.Minute, false)
+	p.duration("policy.max_ahead", po.MaxAhead, time.Minute, false)
+	p.pages(po)
+	p.retry(po.Retry)
+	if po.MaxAhead < po.Lead+po.ReadyBefore {
+		p.add("policy.max_ahead", "is shorter than policy.lead + policy.ready_before, so no broadcast could get its lead",
+			"raise it to "+(po.Lead+po.ReadyBefore).String()+" or more")
+	}
+	if po.MaxAhead > maxAhead {
+		p.add("policy.max_ahead", "is more than a year", "720h is a month")
+	}
+}
+
+func (p *problems) pages(po Policy) {
+	p.atLeast("policy.page_rows", po.PageRows, 1)
+	p.atLeast("policy.page_bytes", po.PageBytes, minPageSize)
+	p.atLeast("policy.max_rejects", po.MaxRejects, 0)
+	if po.PageRows > maxPageRows {
+		p.add("policy.page_rows", fmt.Sprintf("is above %d", maxPageRows), "500 is usual; a page is held in memory")
+	}
+	if po.UnitRows < po.PageRows {
+		p.add("policy.unit_rows", fmt.Sprintf("is %d, below policy.page_rows (%d)", po.UnitRows, po.PageRows),
+			"a unit is at least one page; 10000 is usual")
+	}
+}
+
+func (p *problems) retry(r Retry) {
+	p.atLeast("policy.retry.attempts", r.Attempts, 1)
+	if r.Attempts > maxTries {
+		p.add("policy.retry.attempts", fmt.Sprintf("is above %d", maxTries), "3 is usual")
+	}
+	p.duration("policy.retry.backoff.first", r.Backoff.First, shortest, false)
+	if r.Backoff.Max < r.Backoff.First {
+		p.add("policy.retry.backoff.max", fmt.Sprintf("is %s, below policy.retry.backoff.first (%s)", r.Backoff.Max, r.Backoff.First),
+			"raise it, or lower the first")
+	}
+}
+
+// duration checks that d is at least `least`; zero is named as such where it means something.
+func (p *problems) duration(field string, d, least time.Duration, zero bool) {
+	switch {
+	case d >= least:
+	case zero:
+		p.add(field, "is negative", "0s or more")
+	default:
+		p.add(field, "is "+d.String(), "must be "+least.String()+" or more")
+	}
+}

@@ -1,0 +1,361 @@
+package intake
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/prewarm-go/prewarm/internal/alert"
+	"github.com/prewarm-go/prewarm/internal/cache"
+	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/ledger"
+	"github.com/prewarm-go/prewarm/tasks"
+)
+
+// width is how many broadcasts of one request are looked at at a time: each costs a few short statements.
+const width = 8
+
+// Shops answers what the sources know about a shop.
+type Shops interface {
+	// CheckShop says why an id cannot be a shop's, by the type of the columns it would be compared with.
+	CheckShop(id string) error
+	// Known says whether any dataset has a row of the shop.
+	Known(ctx context.Context, shop string) (bool, error)
+	// Rows counts the rows of the paged datasets, at most about upTo.
+	Rows(ctx context.Context, shop string, upTo int64) (int64, error)
+}
+
+// Flags are the ready flags in Redis.
+type Flags interface {
+	Ready(ctx context.Context, shop, broadcast string) (*cache.Ready, error)
+	SetReady(ctx context.Context, r cache.Ready) error
+	ClearReady(ctx context.Context, shop, broadcast string) error
+}
+
+// Leases frees a shop whose run is called off.
+type Leases interface {
+	Release(ctx context.Context, shop, run string) error
+}
+
+// Tasks puts runs and units into the queue.
+type Tasks interface {
+	Plan(ctx context.Context, run ledger.Run) error
+	Units(ctx context.Context, units []ledger.Due) error
+}
+
+// Config is what an Intake works with; all fields are needed.
+type Config struct {
+	Ledger *ledger.Store
+	Shops  Shops
+	Flags  Flags
+	Leases Leases
+	Tasks  Tasks
+	Alerts *alert.Dispatcher
+	Policy config.Policy
+	Log    *slog.Logger
+	Count  func(outcome string) // a metric
+}
+
+// Intake turns requests into outcomes. It is safe for concurrent use.
+type Intake struct{ Config }
+
+// New is an Intake on c.
+func New(c Config) *Intake { return &Intake{c} }
+
+// Accept answers a request document; via says which way it came. Errors: ErrMalformed, ErrTooLarge, and what keeps the
+// ledger or a source from answering; the same request may then be sent again.
+func (in *Intake) Accept(ctx context.Context, body []byte, via string) (Answer, error) {
+	requestID, items, err := parse(body)
+	if err != nil {
+		return Answer{}, err
+	}
+	id := newID()
+	if requestID == "" {
+		requestID = id
+	}
+	outcomes := make([]Outcome, len(items))
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(width)
+	for i, it := range items {
+		group.Go(func() (err error) {
+			outcomes[i], err = in.one(gctx, it, requestID)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return Answer{}, err
+	}
+	for _, o := range outcomes {
+		in.Count(o.Outcome)
+	}
+	text, err := json.Marshal(outcomes)
+	if err != nil {
+		return Answer{}, fmt.Errorf("encode outcomes: %w", err)
+	}
+	if err := in.Ledger.SaveRequest(ctx, ledger.Request{ID: id, RequestID: requestID, Via: via, Broadcasts: len(items), Outcomes: string(text)}); err != nil {
+		return Answer{}, err
+	}
+	return Answer{RequestID: requestID, Outcomes: outcomes}, nil
+}
+
+// WarmNow is a shop warmed by hand. Zero times mean: on now, for four hours; an empty BroadcastID is made up.
+type WarmNow struct {
+	BroadcastID string
+	StartsAt    time.Time
+	EndsAt      time.Time
+	Who         string
+}
+
+// byHandLasts is how long a broadcast lasts that is warmed by hand without saying so.
+const byHandLasts = 4 * time.Hour
+
+// WarmNow warms a shop on demand, whatever its size.
+func (in *Intake) WarmNow(ctx context.Context, shop string, w WarmNow) (Outcome, error) {
+	now := time.Now().UTC()
+	if w.BroadcastID == "" {
+		w.BroadcastID = "manual." + now.Format("20060102T150405.000")
+	}
+	if w.StartsAt.IsZero() {
+		w.StartsAt = now
+	}
+	if w.EndsAt.IsZero() {
+		w.EndsAt = w.StartsAt.Add(byHandLasts)
+	}
+	body, err := json.Marshal(tasks.Request{Broadcasts: []tasks.Broadcast{
+		{BroadcastID: w.BroadcastID, ShopID: shop, StartsAt: w.StartsAt, EndsAt: w.EndsAt, Force: true},
+	}})
+	if err != nil {
+		return Outcome{}, fmt.Errorf("encode request: %w", err)
+	}
+	a, err := in.Accept(ctx, body, "by hand: "+short(w.Who)[:min(len(short(w.Who)), 50)])
+	if err != nil {
+		return Outcome{}, err
+	}
+	return a.Outcomes[0], nil
+}
+
+func newID() string {
+	id := uuid.Must(uuid.NewV7())
+	return hex.EncodeToString(id[:])
+}
+
+// one answers one broadcast. An error means that it could not be answered, not that it is bad.
+func (in *Intake) one(ctx context.Context, it item, requestID string) (Outcome, error) {
+	b, now := it.Broadcast, time.Now()
+	out := Outcome{BroadcastID: short(b.BroadcastID), ShopID: short(b.ShopID)}
+	err := it.err
+	if err == nil {
+		err = check(b, in.Policy, now)
+	}
+	if err == nil {
+		err = in.Shops.CheckShop(b.ShopID)
+	}
+	if err != nil {
+		out.Outcome, out.Reason = Invalid, err.Error()
+		return out, nil
+	}
+	if !b.Cancelled {
+		// First the flag, as the cheapest answer there is. A flag that cannot be read is no reason to refuse: the ledger
+		// knows as well.
+		if r, err := in.Flags.Ready(ctx, b.ShopID, b.BroadcastID); err == nil && r != nil && sameTimes(b, r.StartsAt, r.EndsAt) {
+			return in.duplicate(ctx, out, r.Run, "the run is ready already"), nil
+		}
+	}
+	// The run may move between reading it and acting on it; each try reads it anew.
+	const tries = 5
+	for try := 1; ; try++ {
+		done, err := in.act(ctx, b, requestID, now, out)
+		if err == nil || try == tries || !errors.Is(err, ledger.ErrState) {
+			return done, err
+		}
+	}
+}
+
+func (in *Intake) act(ctx context.Context, b tasks.Broadcast, requestID string, now time.Time, out Outcome) (Outcome, error) {
+	var run *ledger.Run
+	switch r, err := in.Ledger.RunOf(ctx, b.ShopID, b.BroadcastID); {
+	case err == nil:
+		run = &r
+		out.RunID = r.ID
+	case !errors.Is(err, ledger.ErrNotFound):
+		return out, err
+	}
+	todo, reason := decide(b, run)
+	out.Reason = reason
+	times := timesOf(b, in.Policy, now)
+	switch todo {
+	case actDuplicate:
+		return in.duplicate(ctx, out, run.ID, reason), nil
+	case actNothing:
+		out.Outcome = Cancelled
+		return out, nil
+	case actCancel:
+		out.Outcome = Cancelled
+		return out, in.Cancel(ctx, run.ID, "called off by upstream, request "+requestID)
+	case actReschedule:
+		return in.reschedule(ctx, *run, times, requestID, out)
+	case actResume:
+		out.Outcome = Resumed
+		var moved *ledger.Times
+		if !sameTimes(b, run.StartsAt, run.EndsAt) {
+			moved = &times
+		}
+		if err := in.Ledger.Retry(ctx, run.ID, moved); err != nil {
+			return out, err
+		}
+		return out, in.enqueue(ctx, run.ID)
+	}
+	return in.admit(ctx, b, run, times, requestID, out)
+}
+
+// admit makes a run of a new broadcast, or of one that had been skipped or cancelled, if its shop is to be warmed.
+func (in *Intake) admit(ctx context.Context, b tasks.Broadcast, old *ledger.Run, t ledger.Times, requestID string, out Outcome) (Outcome, error) {
+	known, err := in.Shops.Known(ctx, b.ShopID)
+	if err != nil {
+		return out, err
+	}
+	if !known {
+		out.Outcome, out.Reason = Invalid, "unknown shop: no dataset has a row of it"
+		return out, nil
+	}
+	var rows int64
+	if !b.Force && b.Tier != tasks.TierKA {
+		if rows, err = in.Shops.Rows(ctx, b.ShopID, in.Policy.WarmWhen.MinRows); err != nil {
+			return out, err
+		}
+	}
+	warm, reason := eligible(b, rows, in.Policy.WarmWhen.MinRows)
+	if old != nil && !warm {
+		out.Outcome, out.Reason = Skipped, reason
+		return out, nil
+	}
+	if old != nil {
+		out.Outcome = Accepted
+		if err := in.Ledger.Revive(ctx, *old, t, b.Tier, b.Force, requestID); err != nil {
+			return out, err
+		}
+		return out, in.enqueue(ctx, old.ID)
+	}
+	r := ledger.Run{
+		ID: newID(), ShopID: b.ShopID, BroadcastID: b.BroadcastID, RequestID: requestID, Tier: b.Tier, Force: b.Force,
+		StartsAt: t.StartsAt, EndsAt: t.EndsAt, Deadline: t.Deadline, PlannedStart: t.PlannedStart, Urgent: t.Urgent,
+		State: ledger.RunPlanned,
+	}
+	out.Outcome = Accepted
+	if !warm {
+		r.State, r.Reason, r.RowsEstimated = ledger.RunSkipped, reason, rows
+		out.Outcome, out.Reason = Skipped, reason
+	}
+	run, created, err := in.Ledger.Create(ctx, r)
+	if err != nil {
+		return out, err
+	}
+	if !created { // somebody else was first: decide again on what they made
+		return out, fmt.Errorf("%w: another request made it meanwhile", ledger.ErrState)
+	}
+	out.RunID = run.ID
+	if !warm {
+		return out, nil
+	}
+	return out, in.enqueue(ctx, run.ID)
+}
+
+func (in *Intake) duplicate(ctx context.Context, out Outcome, run, reason string) Outcome {
+	out.Outcome, out.RunID, out.Reason = Duplicate, run, reason
+	in.Alerts.Raise(ctx, alert.Alert{
+		Name: alert.Duplicate, Severity: alert.Info, Shop: out.ShopID, Run: run,
+		Summary: fmt.Sprintf("broadcast %s of shop %s was announced again; %s", out.BroadcastID, out.ShopID, reason),
+		Remedy:  "nothing was done; if the shop is to be warmed again, use `prewarm restart`",
+	})
+	return out
+}
+
+func (in *Intake) reschedule(ctx context.Context, run ledger.Run, t ledger.Times, requestID string, out Outcome) (Outcome, error) {
+	out.Outcome = Rescheduled
+	out.Reason = fmt.Sprintf("was %s to %s", stamp(run.StartsAt), stamp(run.EndsAt))
+	if err := in.Ledger.Reschedule(ctx, run, t, requestID); err != nil {
+		return out, err
+	}
+	if run.State == ledger.RunReady {
+		flag := cache.Ready{Shop: run.ShopID, Broadcast: run.BroadcastID, Run: run.ID, Rows: run.RowsDone, FinishedAt: run.ReadyAt,
+			AsOf: run.StartedAt, StartsAt: t.StartsAt, EndsAt: t.EndsAt}
+		if err := in.Flags.SetReady(ctx, flag); err != nil {
+			in.Log.WarnContext(ctx, "move ready flag", "run", run.ID, "shop", run.ShopID, "error", err)
+		}
+	}
+	return out, in.enqueue(ctx, run.ID)
+}
+
+// enqueue puts into the queue what a run is waiting for: its plan, or its units. What cannot be enqueued now is found
+// in the ledger and enqueued later, so the broadcast is accepted all the same.
+func (in *Intake) enqueue(ctx context.Context, runID string) error {
+	run, err := in.Ledger.Run(ctx, runID)
+	if err != nil {
+		return err
+	}
+	if run.PlannedAt.IsZero() {
+		err = in.Tasks.Plan(ctx, run)
+	} else {
+		var due []ledger.Due
+		if due, err = in.Ledger.WaitingOf(ctx, run); err == nil {
+			err = in.Tasks.Units(ctx, due)
+		}
+	}
+	if err != nil {
+		in.Log.WarnContext(ctx, "enqueue run; it is enqueued again from the ledger", "run", runID, "shop", run.ShopID, "error", err)
+	}
+	return nil
+}
+
+// Cancel stops a run by hand or for upstream, and lets go of the shop.
+func (in *Intake) Cancel(ctx context.Context, runID, reason string) error {
+	if err := in.Ledger.Cancel(ctx, runID, reason); err != nil {
+		return err
+	}
+	return in.letGo(ctx, runID)
+}
+
+// Retry takes a failed run up where it stopped.
+func (in *Intake) Retry(ctx context.Context, runID string) error {
+	if err := in.Ledger.Retry(ctx, runID, nil); err != nil {
+		return err
+	}
+	return in.enqueue(ctx, runID)
+}
+
+// Restart begins a run from scratch, at once.
+func (in *Intake) Restart(ctx context.Context, runID string) error {
+	run, err := in.Ledger.Run(ctx, runID)
+	if err != nil {
+		return err
+	}
+	if !run.EndsAt.After(time.Now()) {
+		return fmt.Errorf("%w: its broadcast ended at %s; announce a new one", ledger.ErrState, stamp(run.EndsAt))
+	}
+	if err := in.Ledger.Restart(ctx, runID); err != nil {
+		return err
+	}
+	if err := in.Flags.ClearReady(ctx, run.ShopID, run.BroadcastID); err != nil {
+		in.Log.WarnContext(ctx, "clear ready flag", "run", run.ID, "shop", run.ShopID, "error", err)
+	}
+	return in.enqueue(ctx, runID)
+}
+
+// letGo removes a run's flag and lease. Both lapse by themselves if they cannot be removed now.
+func (in *Intake) letGo(ctx context.Context, runID string) error {
+	run, err := in.Ledger.Run(ctx, runID)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(in.Flags.ClearReady(ctx, run.ShopID, run.BroadcastID), in.Leases.Release(ctx, run.ShopID, run.ID)); err != nil {
+		in.Log.WarnContext(ctx, "let go of shop", "run", run.ID, "shop", run.ShopID, "error", err)
+	}
+	return nil
+}

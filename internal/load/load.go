@@ -1,0 +1,155 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prewarm-go/prewarm/internal/cache"
+	"github.com/prewarm-go/prewarm/internal/dataset"
+	"github.com/prewarm-go/prewarm/internal/ledger"
+	"github.com/prewarm-go/prewarm/internal/source"
+)
+
+// ErrHandBack: the pod is being stopped; the unit stands at a page boundary and may be given back.
+var ErrHandBack = errors.New("the pod is being stopped")
+
+// errStale: a page was read too long ago to be written, as after the process was frozen. It is read again.
+var errStale = errors.New("page was read too long ago")
+
+// staleAfter is how old a page may be when it is written. Reading one page ahead makes a page as old as the write
+// before it, which is bounded by the client's timeouts; older means that the process stood still, and then the rows may
+// have changed under it.
+const staleAfter = 5 * time.Second
+
+// Dataset is a dataset on its live source.
+type Dataset interface {
+	Spec() dataset.Spec
+	Encoder() *dataset.Encoder
+	ReadPage(ctx context.Context, shop, after, to string, limit int, visit source.Visit) (source.Page, error)
+	ReadKeys(ctx context.Context, shop, after, to string, limit int, visit source.Visit) (source.Page, error)
+	ReadAll(ctx context.Context, shop string, visit source.Visit) error
+}
+
+// Ledger is where progress is kept.
+type Ledger interface {
+	Checkpoint(ctx context.Context, u ledger.Unit, rejected []ledger.Reject) error
+	Finish(ctx context.Context, u ledger.Unit, rejected []ledger.Reject) (ledger.Settled, error)
+	Touched(ctx context.Context, u ledger.Unit) error
+}
+
+// Cache is where pages go.
+type Cache interface {
+	Write(ctx context.Context, b *cache.Batch, e cache.Expiry) error
+}
+
+// Loader loads units. It is safe for concurrent use.
+type Loader struct {
+	Ledger  Ledger
+	Cache   Cache
+	Limits  Limits
+	Metrics *Metrics
+}
+
+// Limits bound pages and rejects.
+type Limits struct {
+	PageRows   int // rows of a page at most
+	PageBytes  int // a page ends early at this many bytes
+	MaxRejects int // rows of a unit that may be rejected before it fails
+}
+
+// Job is one claimed unit and what its loading needs.
+type Job struct {
+	Unit    ledger.Unit
+	Shop    string
+	Dataset Dataset
+	Expiry  cache.Expiry
+	Renew   func(context.Context) error // extends the shop's lease; called after each page
+	Drain   <-chan struct{}             // closed when the pod is being stopped
+}
+
+// Load loads a unit to its end and says what became of its run. The context bounds everything; when it ends, so does
+// the work, between two commands.
+func (l *Loader) Load(ctx context.Context, j Job) (ledger.Settled, error) {
+	t := &task{Loader: l, Job: j, whole: !j.Dataset.Spec().Paged()}
+	if t.whole {
+		return t.loadWhole(ctx)
+	}
+	if t.Unit.Touch {
+		if err := t.touch(ctx); err != nil {
+			return ledger.StillOpen, err
+		}
+	}
+	for {
+		settled, err := t.loadPages(ctx)
+		if !errors.Is(err, errStale) {
+			return settled, err
+		}
+	}
+}
+
+// task is one unit on its way.
+type task struct {
+	*Loader
+	Job
+	whole bool
+}
+
+// draining says whether the unit should be handed back now.
+func (t *task) draining() bool {
+	select {
+	case <-t.Drain:
+		return true
+	default:
+		return false
+	}
+}
+
+// put writes a page and moves the cursor behind it; with the last page the unit is done.
+func (t *task) put(ctx context.Context, p *page) (ledger.Settled, error) {
+	if time.Since(p.readAt) > staleAfter {
+		return ledger.StillOpen, errStale
+	}
+	u := t.Unit
+	u.RowsDone += int64(p.rows)
+	u.Rejects += int64(len(p.rejected))
+	u.Pages++
+	if p.last != "" {
+		u.Cursor = p.last
+	}
+	if u.Rejects > int64(t.Limits.MaxRejects) {
+		return ledger.StillOpen, &tooManyRejects{dataset: u.Dataset, limit: t.Limits.MaxRejects, first: p.rejected[0]}
+	}
+	if err := t.write(ctx, p); err != nil {
+		return ledger.StillOpen, err
+	}
+	began := time.Now()
+	settled, err := t.record(ctx, u, p)
+	if err != nil {
+		return ledger.StillOpen, err
+	}
+	t.Metrics.leg(u.Dataset, legCheckpoint, began)
+	t.Metrics.page(u.Dataset, p.rows, len(p.rejected))
+	t.Unit = u
+	return settled, nil
+}
+
+func (t *task) write(ctx context.Context, p *page) error {
+	if p.batch.Len() == 0 {
+		return nil
+	}
+	began := time.Now()
+	if err := t.Cache.Write(ctx, &p.batch, t.Expiry); err != nil {
+		return fmt.Errorf("dataset %s: %w", t.Unit.Dataset, err)
+	}
+	t.Metrics.leg(t.Unit.Dataset, legWrite, began)
+	return t.Renew(ctx)
+}
+
+func (t *task) record(ctx context.Context, u ledger.Unit, p *page) (ledger.Settled, error) {
+	if p.done {
+		return t.Ledger.Finish(ctx, u, p.rejected)
+	}
+	return ledger.StillOpen, t.Ledger.Checkpoint(ctx, u, p.rejected)
+}

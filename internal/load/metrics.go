@@ -1,0 +1,60 @@
+package load
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Legs of a page.
+const (
+	legRead       = "read" // reading and encoding, which go together row by row
+	legWrite      = "write"
+	legCheckpoint = "checkpoint"
+)
+
+// Metrics counts what the pipeline does. A nil Metrics counts nothing.
+type Metrics struct {
+	rows     *prometheus.CounterVec
+	rejected *prometheus.CounterVec
+	pages    *prometheus.CounterVec
+	legs     *prometheus.HistogramVec
+}
+
+// NewMetrics registers the pipeline's metrics.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		rows: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "prewarm_rows_total", Help: "Rows written to the cache, by dataset.",
+		}, []string{"dataset"}),
+		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "prewarm_rows_rejected_total", Help: "Rows that could not be encoded, by dataset.",
+		}, []string{"dataset"}),
+		pages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "prewarm_pages_total", Help: "Pages written to the cache and recorded, by dataset.",
+		}, []string{"dataset"}),
+		legs: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "prewarm_page_seconds", Help: "Time of one page, by dataset and leg: read (with encoding), write, checkpoint.",
+			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5},
+		}, []string{"dataset", "leg"}),
+	}
+	reg.MustRegister(m.rows, m.rejected, m.pages, m.legs)
+	return m
+}
+
+func (m *Metrics) page(dataset string, rows, rejected int) {
+	if m == nil {
+		return
+	}
+	m.rows.WithLabelValues(dataset).Add(float64(rows))
+	m.pages.WithLabelValues(dataset).Inc()
+	if rejected > 0 {
+		m.rejected.WithLabelValues(dataset).Add(float64(rejected))
+	}
+}
+
+func (m *Metrics) leg(dataset, leg string, began time.Time) {
+	if m != nil {
+		m.legs.WithLabelValues(dataset, leg).Observe(time.Since(began).Seconds())
+	}
+}

@@ -1,0 +1,121 @@
+package load
+
+import (
+	"database/sql"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/prewarm-go/prewarm/internal/cache"
+	"github.com/prewarm-go/prewarm/internal/dataset"
+	"github.com/prewarm-go/prewarm/internal/ledger"
+)
+
+// page is what was read in one go, encoded as the cache's commands. It is reused.
+type page struct {
+	batch    cache.Batch
+	rows     int // encoded
+	rejected []ledger.Reject
+	last     string    // cursor of the last row, rejected ones included; "" if there was none
+	readAt   time.Time // when the read had ended
+	done     bool      // nothing is left behind it
+	err      error
+}
+
+func (p *page) reset() {
+	p.batch.Reset()
+	*p = page{batch: p.batch, rejected: p.rejected[:0]}
+}
+
+// add encodes a row as commands of its own. A row that cannot be encoded becomes a reject.
+func (p *page) add(enc *dataset.Encoder, value, shop string, row []sql.RawBytes) error {
+	var err error
+	if value == dataset.ValueHash {
+		err = p.addHash(enc, shop, row)
+	} else {
+		err = p.addObject(enc, shop, row)
+	}
+	return p.settle(err, shop, enc, row)
+}
+
+// settle counts a row, or rejects it if that is what err says.
+func (p *page) settle(err error, shop string, enc *dataset.Encoder, row []sql.RawBytes) error {
+	if err == nil {
+		p.rows++
+		return nil
+	}
+	p.batch.Rollback()
+	return p.reject(err, shop, enc, row)
+}
+
+// reject keeps a row that cannot be encoded; any other error is handed on.
+func (p *page) reject(err error, shop string, enc *dataset.Encoder, row []sql.RawBytes) error {
+	var bad *dataset.RowError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	p.rejected = append(p.rejected, ledger.Reject{RowKey: rowKey(enc, shop, row), Error: bad.Error()})
+	return nil
+}
+
+func (p *page) addObject(enc *dataset.Encoder, shop string, row []sql.RawBytes) (err error) {
+	b := &p.batch
+	b.Begin(cache.Set)
+	if b.Buf, err = enc.AppendKey(b.Buf, shop, row); err != nil {
+		return err
+	}
+	b.EndArg()
+	if b.Buf, err = enc.AppendObject(b.Buf, row); err != nil {
+		return err
+	}
+	b.EndArg()
+	b.End()
+	return nil
+}
+
+// addHash writes one field per column; the fields of columns that are NULL are removed, or an older value would stay.
+func (p *page) addHash(enc *dataset.Encoder, shop string, row []sql.RawBytes) (err error) {
+	b := &p.batch
+	b.Begin(cache.HSet)
+	if b.Buf, err = enc.AppendKey(b.Buf, shop, row); err != nil {
+		return err
+	}
+	b.EndArg()
+	for i, name := range enc.Columns() {
+		b.Buf = append(b.Buf, name...)
+		buf, ok, err := enc.AppendText(b.Buf, i, row)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			b.EndDrop()
+			continue
+		}
+		b.EndArg() // the name; the value stands behind it in buf
+		b.Buf = buf
+		b.EndArg()
+	}
+	b.End()
+	return nil
+}
+
+// rowKey names a row for people: its key in the cache, or its columns if that cannot be made.
+func rowKey(enc *dataset.Encoder, shop string, row []sql.RawBytes) string {
+	if key, err := enc.AppendKey(nil, shop, row); err == nil && enc.PerRow() {
+		return strings.ToValidUTF8(string(key), "?")
+	}
+	var parts []string
+	for i, name := range enc.Columns() {
+		if i == 4 {
+			break
+		}
+		v := string(row[i])
+		if row[i] == nil {
+			v = "NULL"
+		} else if len(v) > 40 {
+			v = v[:40] + "…"
+		}
+		parts = append(parts, name+"="+v)
+	}
+	return strings.ToValidUTF8(strings.Join(parts, " "), "?")
+}

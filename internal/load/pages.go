@@ -1,0 +1,133 @@
+package load
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/prewarm-go/prewarm/internal/cache"
+	"github.com/prewarm-go/prewarm/internal/ledger"
+)
+
+// loadPages goes from the unit's cursor to its end, reading one page ahead of the one that is written.
+func (t *task) loadPages(ctx context.Context) (ledger.Settled, error) {
+	ctx, stop := context.WithCancel(ctx)
+	full, free := make(chan *page), make(chan *page, 2)
+	free <- &page{}
+	free <- &page{}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		t.read(ctx, t.Unit.Cursor, free, full)
+	}()
+	defer func() {
+		stop()
+		<-ended
+	}()
+	for {
+		if t.draining() {
+			return ledger.StillOpen, ErrHandBack
+		}
+		select {
+		case <-ctx.Done():
+			return ledger.StillOpen, context.Cause(ctx)
+		case p := <-full:
+			if p.err != nil {
+				return ledger.StillOpen, p.err
+			}
+			settled, err := t.put(ctx, p)
+			if err != nil || p.done {
+				return settled, err
+			}
+			free <- p
+		}
+	}
+}
+
+// read fills free pages from cursor on until the range is exhausted, an error or the context's end.
+func (t *task) read(ctx context.Context, cursor string, free <-chan *page, full chan<- *page) {
+	if cursor == "" {
+		cursor = t.Unit.From
+	}
+	limit := t.Limits.PageRows
+	for {
+		var p *page
+		select {
+		case <-ctx.Done():
+			return
+		case p = <-free:
+		}
+		limit = t.readPage(ctx, p, cursor, limit)
+		select {
+		case <-ctx.Done():
+			return
+		case full <- p:
+		}
+		if p.err != nil || p.done {
+			return
+		}
+		cursor = p.last
+	}
+}
+
+// readPage fills a page and says how many rows the next one should ask for: rows are counted out by the server, so a
+// page that was ended by its bytes has wasted the rest, and the next asks for what fits.
+func (t *task) readPage(ctx context.Context, p *page, after string, limit int) int {
+	p.reset()
+	enc, value := t.Dataset.Encoder(), t.Dataset.Spec().Value
+	began := time.Now()
+	got, err := t.Dataset.ReadPage(ctx, t.Shop, after, t.Unit.To, limit, func(row []sql.RawBytes) (bool, error) {
+		err := p.add(enc, value, t.Shop, row)
+		return p.batch.Bytes() < t.Limits.PageBytes, err
+	})
+	t.Metrics.leg(t.Unit.Dataset, legRead, began)
+	p.last, p.done, p.err, p.readAt = got.Last, got.Done, err, time.Now()
+	if err != nil {
+		return limit
+	}
+	return nextLimit(got.Rows, p.batch.Bytes(), t.Limits)
+}
+
+// nextLimit is pure: how many rows of the size just seen fit into a page.
+func nextLimit(rows, bytes int, l Limits) int {
+	if rows == 0 || bytes == 0 {
+		return l.PageRows
+	}
+	fit := int(int64(rows) * int64(l.PageBytes) / int64(bytes))
+	return max(1, min(l.PageRows, fit))
+}
+
+// touch gives the keys up to the cursor, which are written already, the broadcast's new expiry, and does not load them
+// again. Doing it twice is harmless, so it keeps no cursor of its own.
+func (t *task) touch(ctx context.Context) error {
+	enc := t.Dataset.Encoder()
+	after, p := t.Unit.From, &page{}
+	for t.Unit.Cursor != "" {
+		if t.draining() {
+			return ErrHandBack
+		}
+		p.reset()
+		got, err := t.Dataset.ReadKeys(ctx, t.Shop, after, t.Unit.Cursor, t.Limits.PageRows, func(row []sql.RawBytes) (bool, error) {
+			p.batch.Begin(cache.Touch)
+			var err error
+			if p.batch.Buf, err = enc.AppendKey(p.batch.Buf, t.Shop, row); err != nil {
+				p.batch.Rollback() // it was rejected when it was loaded
+				return true, nil   //nolint:nilerr // see above
+			}
+			p.batch.EndArg()
+			p.batch.End()
+			return true, nil
+		})
+		if err != nil {
+			return err
+		}
+		if err := t.write(ctx, p); err != nil {
+			return err
+		}
+		if got.Done {
+			break
+		}
+		after = got.Last
+	}
+	return t.Ledger.Touched(ctx, t.Unit)
+}

@@ -1,0 +1,86 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/prewarm-go/prewarm/internal/dataset"
+	"github.com/prewarm-go/prewarm/internal/ledger"
+	"github.com/prewarm-go/prewarm/internal/source"
+)
+
+// Dataset is a dataset on its live source.
+type Dataset interface {
+	Spec() dataset.Spec
+	CheckShop(id string) error
+	Has(ctx context.Context, shop string) (bool, error)
+	Count(ctx context.Context, shop string, upTo int64) (int64, error)
+	Split(ctx context.Context, shop string, unitRows int, yield func(source.Range) error) error
+}
+
+// Planner writes plans. It is safe for concurrent use.
+type Planner struct {
+	Ledger   *ledger.Store
+	Datasets []Dataset
+	Tasks    *Tasks
+	UnitRows int // about this many rows a unit
+	Log      *slog.Logger
+}
+
+// Plan writes the plan of a run's epoch, unless it is there, and enqueues the units that wait. A run that has moved on
+// needs nothing and is no error.
+func (p *Planner) Plan(ctx context.Context, runID string, epoch int) error {
+	run, err := p.Ledger.Run(ctx, runID)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if run.Epoch != epoch || run.State != ledger.RunPlanned {
+		return nil
+	}
+	if run.PlannedAt.IsZero() {
+		units, err := p.split(ctx, run.ShopID)
+		if err != nil {
+			return err
+		}
+		err = p.Ledger.WritePlan(ctx, run.ID, run.Epoch, units)
+		if err != nil && !errors.Is(err, ledger.ErrState) {
+			return err
+		}
+		// The times may have moved while the index was read.
+		if run, err = p.Ledger.Run(ctx, runID); err != nil {
+			return err
+		}
+		p.Log.InfoContext(ctx, "planned", "run", run.ID, "shop", run.ShopID, "units", run.UnitsTotal, "rows", run.RowsEstimated,
+			"start", run.PlannedStart, "deadline", run.Deadline)
+	}
+	due, err := p.Ledger.WaitingOf(ctx, run)
+	if err != nil {
+		return err
+	}
+	return p.Tasks.Units(ctx, due)
+}
+
+// split cuts a shop into units: the small datasets first, so that a shop's own data does not wait behind its users'.
+func (p *Planner) split(ctx context.Context, shop string) ([]ledger.Unit, error) {
+	var small, big []ledger.Unit
+	for _, d := range p.Datasets {
+		spec := d.Spec()
+		units := &small
+		if spec.Paged() {
+			units = &big
+		}
+		err := d.Split(ctx, shop, p.UnitRows, func(r source.Range) error {
+			*units = append(*units, ledger.Unit{Dataset: spec.Name, From: r.From, To: r.To, RowsEstimated: r.Rows})
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("split dataset %s of shop %s: %w", spec.Name, shop, err)
+		}
+	}
+	return append(small, big...), nil
+}

@@ -1,0 +1,52 @@
+package plan
+
+import (
+	"context"
+	"fmt"
+)
+
+// Shops answers what the sources know about a shop.
+type Shops struct{ Datasets []Dataset }
+
+// CheckShop says why an id cannot be a shop's: it must fit the columns of every dataset.
+func (s Shops) CheckShop(id string) error {
+	for _, d := range s.Datasets {
+		if err := d.CheckShop(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Known says whether any dataset has a row of the shop.
+func (s Shops) Known(ctx context.Context, shop string) (bool, error) {
+	for _, d := range s.Datasets {
+		has, err := d.Has(ctx, shop)
+		if err != nil {
+			return false, fmt.Errorf("look shop %s up in dataset %s: %w", shop, d.Spec().Name, err)
+		}
+		if has {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Rows counts the rows of the paged datasets in their indexes, and stops when there are upTo.
+func (s Shops) Rows(ctx context.Context, shop string, upTo int64) (int64, error) {
+	var rows int64
+	for _, d := range s.Datasets {
+		if rows >= upTo {
+			break
+		}
+		if !d.Spec().Paged() {
+			continue
+		}
+		n, err := d.Count(ctx, shop, upTo-rows)
+		if err != nil {
+			return 0, fmt.Errorf("count shop %s in dataset %s: %w", shop, d.Spec().Name, err)
+		}
+		rows += n
+	}
+	return rows, nil
+}

@@ -1,0 +1,55 @@
+package plan
+
+import (
+	"context"
+	"time"
+
+	"github.com/prewarm-go/prewarm/internal/ledger"
+	"github.com/prewarm-go/prewarm/internal/queue"
+	"github.com/prewarm-go/prewarm/tasks"
+)
+
+// unitTimeout ends a unit's task that hangs. A unit of 10,000 rows takes well under a second on healthy servers and
+// some minutes on ones that throttle.
+const unitTimeout = 15 * time.Minute
+
+// Tasks makes the queue's tasks for what the ledger says is to be done. What it enqueues twice is there once.
+type Tasks struct {
+	Queue    *queue.Queue
+	Attempts int // policy.retry.attempts
+}
+
+// Plan enqueues the planning of a run.
+func (t *Tasks) Plan(ctx context.Context, run ledger.Run) error {
+	return t.Queue.EnqueuePlan(ctx, tasks.Plan{Run: run.ID, Epoch: run.Epoch}, t.Attempts)
+}
+
+// Units enqueues the tasks of units that wait, each under its newest task number, due at its run's start.
+func (t *Tasks) Units(ctx context.Context, due []ledger.Due) error {
+	load := make([]queue.LoadTask, len(due))
+	for i, d := range due {
+		load[i] = queue.LoadTask{
+			Load:  tasks.Load{Run: d.RunID, Unit: d.Unit.Unit, Epoch: d.Epoch, Shop: d.ShopID, Dataset: d.Dataset, From: d.From, To: d.To},
+			ID:    TaskID(d),
+			Queue: Lane(d.Urgent),
+			At:    d.PlannedStart,
+			// One more than the attempts: the ledger counts them, and a task that only waited must not be archived.
+			MaxRetry: t.Attempts,
+			Timeout:  unitTimeout,
+		}
+	}
+	return t.Queue.EnqueueLoads(ctx, load)
+}
+
+// TaskID is the id of a waiting unit's newest task.
+func TaskID(d ledger.Due) string {
+	return tasks.LoadID(d.Deadline, d.RunID, d.Epoch, d.Unit.Unit, d.TaskSeq)
+}
+
+// Lane is the queue of a run's units.
+func Lane(urgent bool) string {
+	if urgent {
+		return tasks.QueueUrgent
+	}
+	return tasks.QueueWarm
+}

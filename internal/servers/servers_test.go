@@ -1,0 +1,125 @@
+package servers
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+// envChild makes this test binary a process that starts a Redis, prints its address and waits to be killed.
+const envChild = "PREWARM_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(envChild) != "" {
+		s, err := StartRedis(context.Background(), RedisConfig{})
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println(s.Addr, s.dir)
+		select {}
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// need skips or fails the test if a server is not installed.
+func need(t *testing.T, s *Server, err error) *Server {
+	t.Helper()
+	if err != nil && os.Getenv("PREWARM_REQUIRE_SERVERS") != "1" {
+		t.Skip(err)
+	}
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	return s
+}
+
+func TestAMissingProgramSaysWhatToInstall(t *testing.T) {
+	_, err := find("some-package", "prewarm-no-such-program")
+	require.ErrorIs(t, err, ErrMissing)
+	require.ErrorContains(t, err, "install some-package")
+}
+
+func TestAServerThatEndsAtStartTellsWhyAndLeavesNothing(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	need(t, startedRedis(t), nil)
+	before := entries(t)
+	_, err := StartRedis(t.Context(), RedisConfig{Args: []string{"--no-such-option", "1"}})
+	require.ErrorContains(t, err, "no-such-option")
+	require.Equal(t, before, entries(t))
+}
+
+func startedRedis(t *testing.T) *Server {
+	t.Helper()
+	s, err := StartRedis(t.Context(), RedisConfig{})
+	if err != nil {
+		need(t, s, err)
+	}
+	return s
+}
+
+func entries(t *testing.T) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(os.TempDir(), "prewarm-*"))
+	require.NoError(t, err)
+	return names
+}
+
+func TestASocketServerHasNoPort(t *testing.T) {
+	t.Parallel()
+	redis, err := StartRedis(t.Context(), RedisConfig{Socket: true})
+	need(t, redis, err)
+	require.NoError(t, redis.Ping())
+	require.Equal(t, "unix://"+redis.Addr+"?db=3", redis.RedisURL(3))
+	mysql, err := StartMySQL(t.Context(), MySQLConfig{Socket: true})
+	need(t, mysql, err)
+	require.NoError(t, mysql.Ping())
+	require.Equal(t, "root@unix("+mysql.Addr+")/x", mysql.MySQLDSN("x"))
+}
+
+func TestCloseEndsTheServerAndRemovesItsDirectory(t *testing.T) {
+	t.Parallel()
+	s := need(t, startedRedis(t), nil)
+	require.NoError(t, s.Close())
+	require.Error(t, s.Ping())
+	require.NoDirExists(t, s.dir)
+	require.NoError(t, s.Close(), "Close twice")
+}
+
+func TestAServerDiesWithItsParent(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has a parent-death signal")
+	}
+	t.Parallel()
+	need(t, startedRedis(t), nil)
+	child := exec.CommandContext(t.Context(), os.Args[0])
+	child.Env = append(os.Environ(), envChild+"=1")
+	out, err := child.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, child.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	addr, dir, _ := strings.Cut(strings.TrimSpace(line), " ")
+	defer os.RemoveAll(dir)
+	_, err = net.Dial("tcp", addr)
+	require.NoError(t, err)
+	require.NoError(t, child.Process.Kill())
+	_ = child.Wait()
+	require.Eventually(t, func() bool {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	}, 10*time.Second, 10*time.Millisecond)
+}

@@ -1,0 +1,77 @@
+package workers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/prewarm-go/prewarm/internal/alert"
+	"github.com/prewarm-go/prewarm/internal/intake"
+	"github.com/prewarm-go/prewarm/internal/plan"
+	"github.com/prewarm-go/prewarm/tasks"
+)
+
+// RequestHandler works on announcements. The outcomes are the task's result, which asynqmon shows.
+type RequestHandler struct {
+	Intake *intake.Intake
+	Alerts *alert.Dispatcher
+}
+
+// ProcessTask implements asynq.Handler.
+func (h *RequestHandler) ProcessTask(ctx context.Context, t *asynq.Task) error {
+	answer, err := h.Intake.Accept(ctx, t.Payload(), "asynq")
+	if errors.Is(err, intake.ErrMalformed) || errors.Is(err, intake.ErrTooLarge) {
+		return badTask(ctx, h.Alerts, t, err)
+	}
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	// The result is for people: a request that was answered must not be answered again because it could not be shown.
+	_, _ = t.ResultWriter().Write(text)
+	return nil
+}
+
+// PlanHandler works on plans.
+type PlanHandler struct {
+	Planner *plan.Planner
+	Ledger  PlanLedger
+	Retry   RetryPolicy
+	Alerts  *alert.Dispatcher
+}
+
+// PlanLedger is where a plan that cannot be made is recorded.
+type PlanLedger interface {
+	FailPlan(ctx context.Context, run string, epoch int, msg string) error
+}
+
+// ProcessTask implements asynq.Handler.
+func (h *PlanHandler) ProcessTask(ctx context.Context, t *asynq.Task) error {
+	p, err := tasks.ParsePlan(t.Payload())
+	if err != nil {
+		return badTask(ctx, h.Alerts, t, err)
+	}
+	err = h.Planner.Plan(ctx, p.Run, p.Epoch)
+	if err == nil {
+		return nil
+	}
+	tried, _ := asynq.GetRetryCount(ctx)
+	if !h.Retry.over(err, tried+1) {
+		return &failed{in: backoff(h.Retry.Backoff, tried+1), err: err}
+	}
+	if e := h.Ledger.FailPlan(ctx, p.Run, p.Epoch, "plan: "+err.Error()); e != nil {
+		return errors.Join(err, e)
+	}
+	h.Alerts.Raise(ctx, alert.Alert{
+		Name: alert.RunFailed, Severity: alert.Critical, Run: p.Run,
+		Summary: fmt.Sprintf("run %s could not be planned: %v", p.Run, err),
+		Remedy:  fmt.Sprintf("mend the cause, then `prewarm retry %s`", p.Run),
+	})
+	return fmt.Errorf("%w: %w", err, asynq.SkipRetry)
+}
