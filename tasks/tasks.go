@@ -28,11 +28,10 @@ const (
 	QueueIntake = "intake"
 	QueueUrgent = "urgent"
 	QueueWarm   = "warm"
-	QueueUpkeep = "upkeep"
 )
 
 // Queues lists every queue that prewarm uses.
-var Queues = []string{QueueIntake, QueueUrgent, QueueWarm, QueueUpkeep}
+var Queues = []string{QueueIntake, QueueUrgent, QueueWarm}
 
 // TierKA is the tier of a key-account shop: it is warmed whatever its size.
 const TierKA = "ka"

@@ -2,6 +2,7 @@ package workers
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -16,30 +17,39 @@ const intakeWidth = 4
 
 // IntakeServer works on requests and plans, apart from the slots, so that neither waits for loading.
 type IntakeServer struct {
-	server *asynq.Server
-	cancel context.CancelFunc
+	server  *asynq.Server
+	handler asynq.Handler
+	started bool
+	cancel  context.CancelFunc
 }
 
-// StartIntake starts the server.
-func StartIntake(client redis.UniversalClient, handler asynq.Handler, log *slog.Logger) (*IntakeServer, error) {
+// NewIntakeServer is a server that has not started.
+func NewIntakeServer(client redis.UniversalClient, handler asynq.Handler, log *slog.Logger) *IntakeServer {
 	root, cancel := context.WithCancel(context.Background())
 	cfg := serverConfig(root, log)
 	cfg.Concurrency = intakeWidth
 	cfg.Queues = map[string]int{tasks.QueueIntake: 1}
 	cfg.ShutdownTimeout = time.Minute
-	s := &IntakeServer{server: asynq.NewServerFromRedisClient(client, cfg), cancel: cancel}
-	if err := s.server.Start(handler); err != nil {
-		cancel()
-		return nil, err
+	return &IntakeServer{server: asynq.NewServerFromRedisClient(client, cfg), handler: handler, cancel: cancel}
+}
+
+// Start begins to work.
+func (s *IntakeServer) Start() error {
+	if err := s.server.Start(s.handler); err != nil {
+		return fmt.Errorf("start intake: %w", err)
 	}
-	return s, nil
+	s.started = true
+	return nil
 }
 
 // Stop lets the tasks in hand finish for grace and then cancels them; what is cancelled is tried again elsewhere.
 func (s *IntakeServer) Stop(grace time.Duration) {
+	defer s.cancel()
+	if !s.started {
+		return
+	}
 	s.server.Stop()
 	timer := time.AfterFunc(grace, s.cancel)
 	s.server.Shutdown()
 	timer.Stop()
-	s.cancel()
 }

@@ -323,15 +323,16 @@ func (in *Intake) Cancel(ctx context.Context, runID, reason string) error {
 }
 
 // Retry takes a failed run up where it stopped.
-func (in *Intake) Retry(ctx context.Context, runID string) error {
+func (in *Intake) Retry(ctx context.Context, runID, who string) error {
 	if err := in.Ledger.Retry(ctx, runID, nil); err != nil {
 		return err
 	}
+	in.Log.InfoContext(ctx, "retry by hand", "run", runID, "who", who)
 	return in.enqueue(ctx, runID)
 }
 
 // Restart begins a run from scratch, at once.
-func (in *Intake) Restart(ctx context.Context, runID string) error {
+func (in *Intake) Restart(ctx context.Context, runID, who string) error {
 	run, err := in.Ledger.Run(ctx, runID)
 	if err != nil {
 		return err
@@ -342,6 +343,7 @@ func (in *Intake) Restart(ctx context.Context, runID string) error {
 	if err := in.Ledger.Restart(ctx, runID); err != nil {
 		return err
 	}
+	in.Log.InfoContext(ctx, "restart by hand", "run", runID, "who", who)
 	if err := in.Flags.ClearReady(ctx, run.ShopID, run.BroadcastID); err != nil {
 		in.Log.WarnContext(ctx, "clear ready flag", "run", run.ID, "shop", run.ShopID, "error", err)
 	}

@@ -212,3 +212,26 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 
 // Gone says whether an error means that the work is no longer the caller's.
 func Gone(err error) bool { return errors.Is(err, ErrFenced) || errors.Is(err, ErrNotClaimable) }
+
+// Backlog is what open runs have still to do.
+type Backlog struct {
+	Rows          int64     // estimated less done
+	FirstDeadline time.Time // of the open runs; zero: none is open
+	Now           time.Time
+}
+
+// Backlog sums up the open runs.
+func (s *Store) Backlog(ctx context.Context) (Backlog, error) {
+	var b Backlog
+	var deadline, now int64
+	err := s.db.QueryRowContext(ctx, s.text(`SELECT COALESCE(SUM(left_rows), 0), COALESCE(MIN(deadline_us), 0), :now FROM (
+		SELECT r.deadline_us, SUM(CASE WHEN u.state IN ('waiting', 'running') AND u.rows_estimated > u.rows_done
+			THEN u.rows_estimated - u.rows_done ELSE 0 END) AS left_rows
+		FROM runs r LEFT JOIN units u ON u.run_id = r.run_id AND u.epoch = r.epoch
+		WHERE r.state IN ('planned', 'warming') GROUP BY r.run_id, r.deadline_us) q`)).Scan(&b.Rows, &deadline, &now)
+	if err != nil {
+		return Backlog{}, fmt.Errorf("sum up the backlog: %w", err)
+	}
+	b.FirstDeadline, b.Now = fromMicros(deadline), fromMicros(now)
+	return b, nil
+}

@@ -1,0 +1,254 @@
+// Package app puts the parts of a pod together, starts them in order and stops them in the reverse order.
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/prewarm-go/prewarm/internal/alert"
+	"github.com/prewarm-go/prewarm/internal/api"
+	"github.com/prewarm-go/prewarm/internal/cache"
+	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/intake"
+	"github.com/prewarm-go/prewarm/internal/lease"
+	"github.com/prewarm-go/prewarm/internal/ledger"
+	"github.com/prewarm-go/prewarm/internal/load"
+	"github.com/prewarm-go/prewarm/internal/pace"
+	"github.com/prewarm-go/prewarm/internal/plan"
+	"github.com/prewarm-go/prewarm/internal/queue"
+	"github.com/prewarm-go/prewarm/internal/redisconn"
+	"github.com/prewarm-go/prewarm/internal/source"
+	"github.com/prewarm-go/prewarm/internal/upkeep"
+	"github.com/prewarm-go/prewarm/workers"
+)
+
+// Options are what a pod is told beside its configuration.
+type Options struct {
+	Version string
+	Log     *slog.Logger // default: slog.Default()
+
+	// Ledger and Sources, if set, are used instead of the configured ones, as by the demo, and stay the caller's to close.
+	Ledger  *ledger.Store
+	Sources map[string]*source.Source
+}
+
+// App is one pod: everything that one process runs.
+type App struct {
+	cfg  config.Config
+	opts Options
+	log  *slog.Logger
+	id   string
+	reg  *prometheus.Registry
+
+	queueDB redis.UniversalClient
+	cacheDB redis.UniversalClient
+	ledger  *ledger.Store
+	sources map[string]*source.Source
+
+	queue  *queue.Queue
+	alerts *alert.Dispatcher
+	intake *intake.Intake
+	api    *api.API
+
+	pool   *workers.Pool
+	server *workers.IntakeServer
+	drain  chan struct{}
+
+	lead func(context.Context) // campaigns and, while this pod leads, does the cluster's upkeep
+
+	mu    sync.Mutex
+	width pace.Decision
+
+	loops   sync.WaitGroup
+	endLoop context.CancelFunc
+	closers []func() error // in the order of their opening
+	stop    sync.Once
+}
+
+// New is a pod that has started nothing yet. cfg must have been loaded or filled (config.Fill).
+func New(cfg config.Config, opts Options) (*App, error) {
+	if opts.Log == nil {
+		opts.Log = slog.Default()
+	}
+	a := &App{cfg: cfg, opts: opts, id: podID(), reg: prometheus.NewRegistry(), drain: make(chan struct{})}
+	a.log = opts.Log.With("pod", a.id)
+	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.alerts = alert.New(alert.Config{Log: a.log, Registry: a.reg})
+	return a, nil
+}
+
+// podID is new with each start: what a process left behind when it died is nobody's, also not its successor's.
+func podID() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "pod"
+	}
+	return host[:min(len(host), 100)] + "." + strings.ToLower(rand.Text()[:8])
+}
+
+// decided is the width in force.
+func (a *App) decided() pace.Decision {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.width
+}
+
+// Start opens the servers, checks them, and begins to work. If it fails, what it had opened is closed again.
+func (a *App) Start(ctx context.Context) error {
+	if err := a.start(ctx); err != nil {
+		return errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
+	}
+	return nil
+}
+
+func (a *App) start(ctx context.Context) error {
+	if err := a.open(ctx); err != nil {
+		return err
+	}
+	bound, err := a.bind(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.assemble(bound); err != nil {
+		return err
+	}
+	return a.run(ctx)
+}
+
+func (a *App) onClose(f func() error) { a.closers = append(a.closers, f) }
+
+// open connects to every server and refuses those that would lose or not expire data.
+func (a *App) open(ctx context.Context) (err error) {
+	if a.queueDB, err = redisconn.Open(ctx, "queue", a.cfg.Queue); err != nil {
+		return err
+	}
+	a.onClose(a.queueDB.Close)
+	if err := redisconn.CheckQueue(ctx, a.queueDB, a.cfg.Queue.AllowEviction); err != nil {
+		return err
+	}
+	if a.cacheDB, err = redisconn.Open(ctx, "cache", *a.cfg.Cache); err != nil {
+		return err
+	}
+	a.onClose(a.cacheDB.Close)
+	if err := redisconn.CheckCache(ctx, a.cacheDB); err != nil {
+		return err
+	}
+	if err := a.openLedger(ctx); err != nil {
+		return err
+	}
+	return a.openSources(ctx)
+}
+
+func (a *App) openLedger(ctx context.Context) (err error) {
+	if a.ledger = a.opts.Ledger; a.ledger == nil {
+		if a.ledger, err = ledger.Open(ctx, a.cfg.Ledger.DSN, a.cfg.Ledger.Pool); err != nil {
+			return err
+		}
+		a.onClose(a.ledger.Close)
+	}
+	have, want, err := a.ledger.Version(ctx)
+	switch {
+	case err != nil:
+		return err
+	case have == want:
+		return nil
+	case have > want:
+		a.log.InfoContext(ctx, "the ledger's schema is newer than this release, which works with it", "have", have, "want", want)
+		return nil
+	case a.cfg.Ledger.Migrate != nil && !*a.cfg.Ledger.Migrate:
+		return fmt.Errorf("the ledger's schema is version %d and this release needs %d; run `prewarm migrate`, or let serve do it with ledger.migrate: true", have, want)
+	}
+	return a.ledger.Migrate(ctx)
+}
+
+func (a *App) openSources(ctx context.Context) error {
+	if a.sources = a.opts.Sources; a.sources != nil {
+		return nil
+	}
+	a.sources = map[string]*source.Source{}
+	for name, cfg := range a.cfg.Sources {
+		s, err := source.Open(ctx, name, cfg, a.cfg.Width.MaxPerPod)
+		if err != nil {
+			return err
+		}
+		a.onClose(s.Close)
+		a.sources[name] = s
+	}
+	return nil
+}
+
+// bind checks every dataset against its live source, all of them before giving up.
+func (a *App) bind(ctx context.Context) ([]*source.Bound, error) {
+	var bound []*source.Bound
+	var errs []error
+	for _, spec := range a.cfg.Datasets {
+		name, err := a.cfg.SourceOf(spec)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		b, err := a.sources[name].Bind(ctx, spec)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		bound = append(bound, b)
+	}
+	return bound, errors.Join(errs...)
+}
+
+// assemble connects the parts; nothing runs yet.
+func (a *App) assemble(bound []*source.Bound) error {
+	p := a.cfg.Policy
+	var planned []plan.Dataset
+	loaded := map[string]load.Dataset{}
+	for _, b := range bound {
+		planned = append(planned, b)
+		loaded[b.Spec().Name] = b
+	}
+	a.queue = queue.New(a.queueDB)
+	flags, leases := cache.NewFlags(a.queueDB), lease.New(a.queueDB, p.Lease)
+	retry := workers.RetryPolicy{Retry: p.Retry, Definitive: load.Definitive}
+	enqueue := &plan.Tasks{Queue: a.queue, Attempts: p.Retry.Attempts}
+	settler := &load.Settler{Ledger: a.ledger, Flags: flags, Leases: leases, Alerts: a.alerts, Log: a.log}
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "prewarm_broadcasts_total", Help: "Broadcasts of requests, by outcome.",
+	}, []string{"outcome"})
+	a.reg.MustRegister(requests)
+	a.intake = intake.New(intake.Config{
+		Ledger: a.ledger, Shops: plan.Shops{Datasets: planned}, Flags: flags, Leases: leases, Tasks: enqueue,
+		Alerts: a.alerts, Policy: p, Log: a.log, Count: func(outcome string) { requests.WithLabelValues(outcome).Inc() },
+	})
+	handler := &workers.LoadHandler{
+		Pod: a.id, Ledger: a.ledger, Leases: leases, Settler: settler, Datasets: loaded, Expire: p.Expire, Retry: retry,
+		Loader: &load.Loader{
+			Ledger: a.ledger, Cache: cache.New(a.cacheDB), Metrics: load.NewMetrics(a.reg),
+			Limits: load.Limits{PageRows: p.PageRows, PageBytes: p.PageBytes, MaxRejects: p.MaxRejects},
+		},
+		Alerts: a.alerts, Drain: a.drain, Metrics: workers.NewMetrics(a.reg), Log: a.log,
+	}
+	planner := &workers.PlanHandler{
+		Planner: &plan.Planner{Ledger: a.ledger, Datasets: planned, Tasks: enqueue, UnitRows: p.UnitRows, Log: a.log},
+		Ledger:  a.ledger, Retry: retry, Alerts: a.alerts,
+	}
+	a.pool = workers.NewPool(a.queueDB, workers.LoadMux(handler, a.alerts), a.log)
+	a.server = workers.NewIntakeServer(a.queueDB, workers.IntakeMux(
+		&workers.RequestHandler{Intake: a.intake, Alerts: a.alerts}, planner, a.alerts), a.log)
+	a.reg.MustRegister(newGauges(a))
+	reconciler := &upkeep.Reconciler{
+		Ledger: a.ledger, Queue: a.queue, Tasks: enqueue, TaskID: plan.TaskID, Settler: settler, Alerts: a.alerts,
+		PodDead: p.PodDead, Attempts: p.Retry.Attempts, Log: a.log, Actions: upkeep.NewActions(a.reg),
+	}
+	a.lead = func(ctx context.Context) { lease.NewLeader(a.queueDB, a.id).Run(ctx, reconciler.Run) }
+	return a.serve()
+}

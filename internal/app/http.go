@@ -1,0 +1,131 @@
+package app
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/hibiken/asynq"
+	"github.com/hibiken/asynqmon"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/prewarm-go/prewarm/internal/api"
+	"github.com/prewarm-go/prewarm/internal/board"
+	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/intake"
+	"github.com/prewarm-go/prewarm/internal/ledger"
+)
+
+// serve puts the HTTP side together.
+func (a *App) serve() (err error) {
+	a.api, err = api.New(api.Deps{
+		Intake: a.intake, Runs: runs{a.ledger, a.intake}, Health: health{a}, Width: width{a}, Alerts: a.alerts,
+		Board: board.Handler(), Monitor: a.monitor(false), MonitorReadOnly: a.monitor(true),
+		Metrics: promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{}),
+		Listen:  a.cfg.HTTP.Listen, Tokens: a.cfg.HTTP.Tokens, TLS: a.cfg.HTTP.TLS, Version: a.opts.Version, Log: a.log,
+	})
+	return err
+}
+
+// Addr is the address that the pod serves HTTP on, once started.
+func (a *App) Addr() string { return a.api.Addr() }
+
+func (a *App) monitor(readOnly bool) http.Handler {
+	h := asynqmon.New(asynqmon.Options{RootPath: api.MonitorPath, RedisConnOpt: sameRedis{a}, ReadOnly: readOnly})
+	a.onClose(h.Close)
+	return h
+}
+
+// sameRedis hands asynqmon connections as the pod's own are, with their TLS, login and deadlines. asynqmon closes what
+// it is given, so they are its own.
+type sameRedis struct{ a *App }
+
+var _ asynq.RedisConnOpt = sameRedis{}
+
+// MakeRedisClient implements asynq.RedisConnOpt.
+func (s sameRedis) MakeRedisClient() any {
+	switch c := s.a.queueDB.(type) {
+	case *redis.Client:
+		opts := *c.Options()
+		opts.PoolSize = monitorPool
+		return redis.NewClient(&opts)
+	case *redis.ClusterClient:
+		opts := *c.Options()
+		opts.PoolSize = monitorPool
+		return redis.NewClusterClient(&opts)
+	}
+	return nil
+}
+
+// monitorPool is how many connections asynqmon may use.
+const monitorPool = 4
+
+// runs is what the API may do with runs.
+type runs struct {
+	ledger *ledger.Store
+	intake *intake.Intake
+}
+
+var _ api.Runs = runs{}
+
+func (r runs) Runs(ctx context.Context, f ledger.RunFilter) ([]ledger.Run, string, error) {
+	return r.ledger.Runs(ctx, f)
+}
+
+func (r runs) Run(ctx context.Context, id string) (ledger.Run, []ledger.Unit, error) {
+	run, err := r.ledger.Run(ctx, id)
+	if err != nil {
+		return ledger.Run{}, nil, err
+	}
+	units, err := r.ledger.Units(ctx, id, run.Epoch)
+	return run, units, err
+}
+
+// shownRejects is how many of a run's rejects are shown.
+const shownRejects = 1000
+
+func (r runs) Rejects(ctx context.Context, id string) ([]ledger.RejectedRow, error) {
+	return r.ledger.Rejects(ctx, id, shownRejects)
+}
+
+func (r runs) Retry(ctx context.Context, id, who string) error { return r.intake.Retry(ctx, id, who) }
+
+func (r runs) Restart(ctx context.Context, id, who string) error {
+	return r.intake.Restart(ctx, id, who)
+}
+
+func (r runs) Cancel(ctx context.Context, id, who string) error {
+	return r.intake.Cancel(ctx, id, "cancelled by "+who)
+}
+
+// health says how the pod is.
+type health struct{ a *App }
+
+func (h health) Ready(ctx context.Context) error {
+	if err := h.a.queueDB.Ping(ctx).Err(); err != nil {
+		return err
+	}
+	return h.a.ledger.Ping(ctx)
+}
+
+func (h health) Pods(ctx context.Context) ([]ledger.Pod, error) {
+	return h.a.ledger.Pods(ctx, h.a.cfg.Policy.PodDead)
+}
+
+// width says how many slots are in force.
+type width struct{ a *App }
+
+func (w width) Width(ctx context.Context) (api.WidthNow, error) {
+	pods, err := health(w).Pods(ctx)
+	if err != nil {
+		return api.WidthNow{}, err
+	}
+	actual := 0
+	for _, p := range pods {
+		actual += p.Slots
+	}
+	d, c := w.a.decided(), w.limits()
+	return api.WidthNow{Width: d.Width, Actual: actual, Min: c.Min, Max: c.Max, MaxPerPod: c.MaxPerPod, Pods: d.Pods, Reason: d.Reason}, nil
+}
+
+func (w width) limits() config.Width { return w.a.cfg.Width }
