@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -50,10 +51,19 @@ type LoadHandler struct {
 	Drain    <-chan struct{} // closed when the pod is being stopped
 	Metrics  *Metrics
 	Log      *slog.Logger
+
+	hands   hands
+	running sync.WaitGroup
 }
+
+// Wait returns when no handler runs any more. asynq does not wait for one whose context has ended, and what it has still
+// to write needs the ledger.
+func (h *LoadHandler) Wait() { h.running.Wait() }
 
 // ProcessTask implements asynq.Handler.
 func (h *LoadHandler) ProcessTask(ctx context.Context, t *asynq.Task) error {
+	h.running.Add(1)
+	defer h.running.Done()
 	p, err := tasks.ParseLoad(t.Payload())
 	if err != nil {
 		return badTask(ctx, h.Alerts, t, err)
@@ -136,8 +146,9 @@ func (h *LoadHandler) unavailable(err error) error {
 
 // ended calls a run off whose broadcast is over: what would be written now would expire at once or soon.
 func (h *LoadHandler) ended(ctx context.Context, run ledger.Run) error {
-	if run.State == ledger.RunReady {
-		return nil // only an expiry was left to be moved
+	if run.State == ledger.RunReady || run.State == ledger.RunFailed {
+		h.Metrics.drop(overEnded)
+		return nil // it has its verdict; at most an expiry was left to be moved
 	}
 	h.Metrics.drop(overEnded)
 	err := h.Ledger.Cancel(ctx, run.ID, "the broadcast ended before the shop was ready")
@@ -162,6 +173,9 @@ func (h *LoadHandler) hold(ctx context.Context, run ledger.Run, unit ledger.Unit
 		return h.unavailable(err)
 	}
 	defer hold.Leave()
+	key := unitKey{run.ID, unit.Epoch, unit.Unit}
+	h.hands.take(key)
+	defer h.hands.drop(key)
 	u, err := h.Ledger.Claim(ctx, run.ID, unit.Epoch, unit.Unit, seq, h.Pod)
 	if errors.Is(err, ledger.ErrNotClaimable) {
 		h.Metrics.drop(overState)

@@ -9,6 +9,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/prewarm-go/prewarm/internal/load"
 	"github.com/prewarm-go/prewarm/tasks"
 )
 
@@ -99,10 +100,10 @@ func (p *Pool) Stop(grace time.Duration) {
 	}
 	p.slots = nil
 	p.mu.Unlock()
-	timer := time.AfterFunc(grace, func() { p.cancel(context.Canceled) })
+	timer := time.AfterFunc(grace, func() { p.cancel(load.ErrHandBack) })
 	p.ending.Wait()
 	timer.Stop()
-	p.cancel(context.Canceled)
+	p.cancel(load.ErrHandBack)
 }
 
 // serverConfig is what all of a pod's asynq servers have in common.

@@ -1,6 +1,7 @@
 package workers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,8 +39,8 @@ func retryDelay(n int, err error, t *asynq.Task) time.Duration {
 		return l.in
 	case errors.As(err, &f):
 		return f.in
-	case errors.Is(err, asynq.ErrLeaseExpired):
-		return time.Second // the worker died; nothing says that the task is at fault
+	case interrupted(err):
+		return time.Second
 	}
 	return asynq.DefaultRetryDelayFunc(n, err, t)
 }
@@ -47,7 +48,12 @@ func retryDelay(n int, err error, t *asynq.Task) time.Duration {
 // isFailure says what asynq counts as an attempt.
 func isFailure(err error) bool {
 	var l *later
-	return !errors.As(err, &l) && !errors.Is(err, asynq.ErrLeaseExpired)
+	return !errors.As(err, &l) && !interrupted(err)
+}
+
+// interrupted: the worker died or was stopped; nothing says that the task is at fault.
+func interrupted(err error) bool {
+	return errors.Is(err, asynq.ErrLeaseExpired) || errors.Is(err, context.Canceled)
 }
 
 // backoff is the wait before attempt+1: it doubles from First to Max, a fifth either way by chance, so that units that

@@ -50,10 +50,18 @@ func showRuns(t *terminal, runs []api.Run) {
 		if r.Late {
 			state += " late"
 		}
-		tw.AppendRow(table.Row{r.RunID, clean(r.ShopID), clean(r.BroadcastID), state, r.RowsDone, percent(r.RowsDone, r.RowsEstimated),
+		tw.AppendRow(table.Row{r.RunID, clean(r.ShopID), clean(r.BroadcastID), state, r.RowsDone, done(r),
 			clock(r.Deadline), span(r.MarginSeconds), clean(note(r))})
 	}
 	tw.Render()
+}
+
+// done is the share of the rows that are written. The estimate is rough, so a ready run is done whatever it says.
+func done(r api.Run) string {
+	if r.State == "ready" {
+		return "100%"
+	}
+	return percent(r.RowsDone, r.RowsEstimated)
 }
 
 // note is the one thing to know about a run.

@@ -66,6 +66,9 @@ type App struct {
 
 	lead func(context.Context) // campaigns and, while this pod leads, does the cluster's upkeep
 
+	strays   func(context.Context) error // lets go of units that the ledger thinks are this pod's
+	handlers func()                      // waits for those that run
+
 	mu    sync.Mutex
 	width pace.Decision
 
@@ -237,6 +240,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 		},
 		Alerts: a.alerts, Drain: a.drain, Metrics: workers.NewMetrics(a.reg), Log: a.log,
 	}
+	a.strays, a.handlers = handler.Strays, handler.Wait
 	planner := &workers.PlanHandler{
 		Planner: &plan.Planner{Ledger: a.ledger, Datasets: planned, Tasks: enqueue, UnitRows: p.UnitRows, Log: a.log},
 		Ledger:  a.ledger, Retry: retry, Alerts: a.alerts,

@@ -12,6 +12,8 @@ import (
 const (
 	// beatEvery is the time between two heartbeats; policy.pod_dead must be a few of them.
 	beatEvery = 2 * time.Second
+	// straysEvery is how many heartbeats lie between two looks for units that are nobody's.
+	straysEvery = 5
 	// drainShare is the part of a stop's time that work in hand gets before it is broken off.
 	drainShare = 0.6
 	// drainDefault is that time if the stop has no limit.
@@ -37,7 +39,7 @@ func (a *App) run(ctx context.Context) error {
 func (a *App) pulse(ctx context.Context) {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
 			return
@@ -46,7 +48,19 @@ func (a *App) pulse(ctx context.Context) {
 		if err := a.beat(ctx); err != nil && ctx.Err() == nil {
 			a.log.WarnContext(ctx, "heartbeat; without it others take this pod's work over", "error", err)
 		}
+		if n%straysEvery != 0 {
+			continue
+		}
+		if err := a.lookForStrays(ctx); err != nil && ctx.Err() == nil {
+			a.log.WarnContext(ctx, "look for stray units; it is tried again", "error", err)
+		}
 	}
+}
+
+func (a *App) lookForStrays(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, straysEvery*beatEvery)
+	defer cancel()
+	return a.strays(ctx)
 }
 
 // beat says that the pod lives, and resizes its pool by who else does.
@@ -97,6 +111,7 @@ func (a *App) halt(ctx context.Context) error {
 	}
 	if a.pool != nil {
 		a.pool.Stop(grace)
+		a.handlers()
 	}
 	if a.endLoop != nil {
 		a.endLoop()

@@ -134,7 +134,7 @@ func (in *Intake) WarmNow(ctx context.Context, shop string, w WarmNow) (Outcome,
 	if err != nil {
 		return Outcome{}, fmt.Errorf("encode request: %w", err)
 	}
-	a, err := in.Accept(ctx, body, "by hand: "+short(w.Who)[:min(len(short(w.Who)), 50)])
+	a, err := in.Accept(ctx, body, "by hand: "+first(short(w.Who), 50))
 	if err != nil {
 		return Outcome{}, err
 	}

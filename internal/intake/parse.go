@@ -64,7 +64,9 @@ func parseOne(raw json.RawMessage) item {
 			BroadcastID any `json:"broadcast_id"`
 			ShopID      any `json:"shop_id"`
 		}
-		_ = json.Unmarshal(raw, &id)
+		again := json.NewDecoder(bytes.NewReader(raw))
+		again.UseNumber() // an id that was sent as a number is shown as it was sent
+		_ = again.Decode(&id)
 		it = item{Broadcast: tasks.Broadcast{BroadcastID: short(id.BroadcastID), ShopID: short(id.ShopID)}}
 		it.err = errors.New(jsonProblem(err))
 	}
@@ -75,9 +77,13 @@ func short(v any) string {
 	if v == nil {
 		return ""
 	}
-	s := strings.ToValidUTF8(fmt.Sprint(v), "?")
-	if r := []rune(s); len(r) > maxID {
-		return string(r[:maxID]) + "…"
+	return first(strings.ToValidUTF8(fmt.Sprint(v), "?"), maxID)
+}
+
+// first is at most n characters of s, with an ellipsis if that is not all.
+func first(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n]) + "…"
 	}
 	return s
 }
@@ -93,6 +99,8 @@ func jsonProblem(err error) string {
 		return fmt.Sprintf("a JSON %s stands where an object should", typ.Value)
 	case errors.As(err, &when):
 		return fmt.Sprintf("%q is not a time of the form 2026-11-21T19:00:00+08:00", when.Value)
+	case strings.HasPrefix(err.Error(), "Time.UnmarshalJSON"): // it names neither the field nor the form
+		return "starts_at or ends_at is not a time of the form 2026-11-21T19:00:00+08:00"
 	}
 	return err.Error()
 }

@@ -213,11 +213,11 @@ func TestClaimRefusesWhatIsNotToBeDone(t *testing.T) {
 func TestFenceRefusesEveryWriteOfAnOldClaim(t *testing.T) {
 	moves := map[string]func(*testing.T, *ledger.Store, ledger.Run, ledger.Unit){
 		"take-over": func(t *testing.T, s *ledger.Store, _ ledger.Run, u ledger.Unit) {
-			_, err := s.TakeOver(t.Context(), u, 3)
+			_, err := s.TakeOver(t.Context(), u, 3, "its pod died")
 			require.NoError(t, err)
 		},
 		"take-over and claim": func(t *testing.T, s *ledger.Store, r ledger.Run, u ledger.Unit) {
-			_, err := s.TakeOver(t.Context(), u, 3)
+			_, err := s.TakeOver(t.Context(), u, 3, "its pod died")
 			require.NoError(t, err)
 			_, err = s.Claim(t.Context(), r.ID, r.Epoch, u.Unit, u.TaskSeq+1, "pod-b")
 			require.NoError(t, err)
@@ -249,7 +249,7 @@ func TestFenceRefusesEveryWriteOfAnOldClaim(t *testing.T) {
 				require.ErrorIs(t, err, ledger.ErrFenced)
 				require.ErrorIs(t, s.HandBack(t.Context(), u), ledger.ErrFenced)
 				require.ErrorIs(t, s.Touched(t.Context(), u), ledger.ErrFenced)
-				_, err = s.TakeOver(t.Context(), u, 3)
+				_, err = s.TakeOver(t.Context(), u, 3, "its pod died")
 				require.ErrorIs(t, err, ledger.ErrFenced)
 				got, err := s.Unit(t.Context(), r.ID, r.Epoch, 0)
 				require.NoError(t, err)
@@ -352,14 +352,14 @@ func TestOrphansAreTakenOverUntilTheirAttemptsAreUsedUp(t *testing.T) {
 			orphans, err = s.Orphans(ctx, time.Hour, 10)
 			require.NoError(t, err)
 			require.Len(t, orphans, 1)
-			settled, err := s.TakeOver(ctx, orphans[0], 3)
+			settled, err := s.TakeOver(ctx, orphans[0], 3, "its pod died")
 			require.NoError(t, err)
 			require.Equal(t, ledger.StillOpen, settled)
 			claim(t, s, r, 0, attempt)
 		}
 		orphans, err = s.Orphans(ctx, time.Hour, 10)
 		require.NoError(t, err)
-		settled, err := s.TakeOver(ctx, orphans[0], 3)
+		settled, err := s.TakeOver(ctx, orphans[0], 3, "its pod died")
 		require.NoError(t, err)
 		require.Equal(t, ledger.NowFailed, settled)
 	})

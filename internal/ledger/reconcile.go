@@ -75,15 +75,21 @@ func (s *Store) Orphans(ctx context.Context, dead time.Duration, limit int) ([]U
 		WHERE r.state IN ('warming', 'ready') AND u.state = 'running' AND (p.pod IS NULL OR p.beat_us <= :now - ?) LIMIT ?`, dead.Microseconds(), limit)
 }
 
-// TakeOver takes a running unit from an owner that is thought dead: the fence moves on, so that whatever the owner
+// Held are the running units that a pod holds.
+func (s *Store) Held(ctx context.Context, pod string) ([]Unit, error) {
+	return s.units(ctx, s.db, `JOIN runs r ON r.run_id = u.run_id AND r.epoch = u.epoch
+		WHERE r.state IN ('warming', 'ready') AND u.state = 'running' AND u.owner = ?`, pod)
+}
+
+// TakeOver takes a running unit from an owner that does not work on it any more, for the reason why: the fence moves on, so that whatever the owner
 // still writes is refused, and the unit waits for its next attempt under a new task number. At most attempts claims
 // are made in all; with those used up it has failed. ErrFenced: the unit moved meanwhile; nothing was done.
-func (s *Store) TakeOver(ctx context.Context, u Unit, attempts int) (Settled, error) {
+func (s *Store) TakeOver(ctx context.Context, u Unit, attempts int, why string) (Settled, error) {
 	state := UnitWaiting
 	if u.Attempts >= attempts {
 		state = UnitFailed
 	}
-	msg := fmt.Sprintf("pod %s died while it had the unit (attempt %d of %d)", u.Owner, u.Attempts, attempts)
+	msg := fmt.Sprintf("%s (pod %s, attempt %d of %d)", why, u.Owner, u.Attempts, attempts)
 	return s.end(ctx, u, func(tx *sql.Tx) error {
 		n, err := s.exec(ctx, tx, `UPDATE units SET state = ?, claim = claim + 1, task_seq = task_seq + 1, last_error = ?, updated_us = :now`+fence,
 			append([]any{state, msg}, fenceArgs(u)...)...)

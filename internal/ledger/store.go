@@ -20,6 +20,10 @@ type Store struct {
 	dialect Dialect
 }
 
+// answerWithin is how long a statement may go unanswered: a server that is frozen or cut off must not hold a slot for
+// longer. The slowest statements, writing a plan of a thousand units, took well under a second.
+const answerWithin = 20 * time.Second
+
 // Open connects to the MySQL or MariaDB schema that dsn names (go-sql-driver's form) with at most pool connections.
 func Open(ctx context.Context, dsn string, pool int) (*Store, error) {
 	cfg, err := mysql.ParseDSN(dsn)
@@ -36,6 +40,12 @@ func Open(ctx context.Context, dsn string, pool int) (*Store, error) {
 	cfg.Loc = time.UTC
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 5 * time.Second
+	}
+	if cfg.ReadTimeout == 0 {
+		cfg.ReadTimeout = answerWithin
+	}
+	if cfg.WriteTimeout == 0 {
+		cfg.WriteTimeout = answerWithin
 	}
 	if cfg.Params == nil {
 		cfg.Params = map[string]string{}

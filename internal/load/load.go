@@ -70,19 +70,27 @@ type Job struct {
 }
 
 // Load loads a unit to its end and says what became of its run. The context bounds everything; when it ends, so does
-// the work, between two commands.
+// the work, between two commands, and the error is the context's cause with what it interrupted.
 func (l *Loader) Load(ctx context.Context, j Job) (ledger.Settled, error) {
-	t := &task{Loader: l, Job: j, whole: !j.Dataset.Spec().Paged()}
-	if t.whole {
-		return t.loadWhole(ctx)
+	settled, err := l.load(ctx, j)
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err)
 	}
-	if t.Unit.Touch {
+	return settled, err
+}
+
+func (l *Loader) load(ctx context.Context, j Job) (ledger.Settled, error) {
+	t := &task{Loader: l, Job: j}
+	attempt := t.loadPages
+	if !j.Dataset.Spec().Paged() {
+		attempt = t.loadWhole
+	} else if t.Unit.Touch {
 		if err := t.touch(ctx); err != nil {
 			return ledger.StillOpen, err
 		}
 	}
 	for {
-		settled, err := t.loadPages(ctx)
+		settled, err := attempt(ctx)
 		if !errors.Is(err, errStale) {
 			return settled, err
 		}
@@ -93,7 +101,6 @@ func (l *Loader) Load(ctx context.Context, j Job) (ledger.Settled, error) {
 type task struct {
 	*Loader
 	Job
-	whole bool
 }
 
 // draining says whether the unit should be handed back now.
@@ -118,7 +125,7 @@ func (t *task) put(ctx context.Context, p *page) (ledger.Settled, error) {
 	if p.last != "" {
 		u.Cursor = p.last
 	}
-	if u.Rejects > int64(t.Limits.MaxRejects) {
+	if len(p.rejected) > 0 && u.Rejects > int64(t.Limits.MaxRejects) {
 		return ledger.StillOpen, &tooManyRejects{dataset: u.Dataset, limit: t.Limits.MaxRejects, first: p.rejected[0]}
 	}
 	if err := t.write(ctx, p); err != nil {

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"time"
@@ -16,9 +17,10 @@ func (t *task) loadPages(ctx context.Context) (ledger.Settled, error) {
 	free <- &page{}
 	free <- &page{}
 	ended := make(chan struct{})
+	unit := t.Unit // the reader's own: the writer moves the task's
 	go func() {
 		defer close(ended)
-		t.read(ctx, t.Unit.Cursor, free, full)
+		t.read(ctx, unit, free, full)
 	}()
 	defer func() {
 		stop()
@@ -44,11 +46,9 @@ func (t *task) loadPages(ctx context.Context) (ledger.Settled, error) {
 	}
 }
 
-// read fills free pages from cursor on until the range is exhausted, an error or the context's end.
-func (t *task) read(ctx context.Context, cursor string, free <-chan *page, full chan<- *page) {
-	if cursor == "" {
-		cursor = t.Unit.From
-	}
+// read fills free pages from the unit's cursor on until the range is exhausted, an error or the context's end.
+func (t *task) read(ctx context.Context, u ledger.Unit, free <-chan *page, full chan<- *page) {
+	cursor := cmp.Or(u.Cursor, u.From)
 	limit := t.Limits.PageRows
 	for {
 		var p *page
@@ -57,7 +57,7 @@ func (t *task) read(ctx context.Context, cursor string, free <-chan *page, full 
 			return
 		case p = <-free:
 		}
-		limit = t.readPage(ctx, p, cursor, limit)
+		limit = t.readPage(ctx, p, cursor, u.To, limit)
 		select {
 		case <-ctx.Done():
 			return
@@ -72,15 +72,15 @@ func (t *task) read(ctx context.Context, cursor string, free <-chan *page, full 
 
 // readPage fills a page and says how many rows the next one should ask for: rows are counted out by the server, so a
 // page that was ended by its bytes has wasted the rest, and the next asks for what fits.
-func (t *task) readPage(ctx context.Context, p *page, after string, limit int) int {
+func (t *task) readPage(ctx context.Context, p *page, after, to string, limit int) int {
 	p.reset()
-	enc, value := t.Dataset.Encoder(), t.Dataset.Spec().Value
+	enc, spec := t.Dataset.Encoder(), t.Dataset.Spec()
 	began := time.Now()
-	got, err := t.Dataset.ReadPage(ctx, t.Shop, after, t.Unit.To, limit, func(row []sql.RawBytes) (bool, error) {
-		err := p.add(enc, value, t.Shop, row)
+	got, err := t.Dataset.ReadPage(ctx, t.Shop, after, to, limit, func(row []sql.RawBytes) (bool, error) {
+		err := p.add(enc, spec.Value, t.Shop, row)
 		return p.batch.Bytes() < t.Limits.PageBytes, err
 	})
-	t.Metrics.leg(t.Unit.Dataset, legRead, began)
+	t.Metrics.leg(spec.Name, legRead, began)
 	p.last, p.done, p.err, p.readAt = got.Last, got.Done, err, time.Now()
 	if err != nil {
 		return limit

@@ -31,7 +31,7 @@ const (
 // Main is for TestMain: it runs the tests, ends the servers and fails if goroutines are left over.
 func Main(m *testing.M, leaks ...goleak.Option) {
 	code := m.Run()
-	if err := errors.Join(sharedMySQL.close(), sharedRedis.close()); err != nil {
+	if err := errors.Join(sharedMySQL.close(), sharedRedis.close(), removePrograms()); err != nil {
 		fmt.Fprintln(os.Stderr, "testenv:", err)
 		code = max(code, 1)
 	}

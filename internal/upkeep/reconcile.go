@@ -98,7 +98,7 @@ func (r *Reconciler) takeOver(ctx context.Context) error {
 		return err
 	}
 	for _, u := range orphans {
-		settled, err := r.Ledger.TakeOver(ctx, u, r.Attempts)
+		settled, err := r.Ledger.TakeOver(ctx, u, r.Attempts, "its pod died")
 		if errors.Is(err, ledger.ErrFenced) {
 			continue
 		}

@@ -52,7 +52,7 @@ function element(tag, className, content) {
 function clock(iso) {
   if (!iso) return '';
   const at = new Date(iso);
-  const time = at.toLocaleTimeString([], {hour: '2-digit', minute: '2-digit', second: '2-digit'});
+  const time = at.toLocaleTimeString([], {hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23'});
   return at.toDateString() === new Date().toDateString() ? time : `${at.toLocaleDateString()} ${time}`;
 }
 
@@ -74,6 +74,11 @@ function note(run) {
   if (run.state === 'failed') return run.last_error || run.waits_for;
   if (run.waits_for) return `waits for ${run.waits_for}`;
   return run.reason;
+}
+
+function count(run) {
+  const done = run.rows_done.toLocaleString();
+  return run.state === 'ready' ? `${done} rows` : `${done} of about ${run.rows_estimated.toLocaleString()} rows`;
 }
 
 function fraction(run) {
@@ -134,7 +139,7 @@ function update(row, run) {
   row.cells.Margin.classList.toggle('late', run.late);
   row.bar.value = fraction(run);
   row.bar.parentNode.hidden = run.state === 'skipped';
-  text(row.count, `${run.rows_done.toLocaleString()} of about ${run.rows_estimated.toLocaleString()} rows`);
+  text(row.count, count(run));
   text(row.cells.Note, note(run));
   row.cells.Note.classList.toggle('error', run.state === 'failed');
   for (const [verb, button] of Object.entries(row.buttons)) {

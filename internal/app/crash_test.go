@@ -1,0 +1,110 @@
+package app_test
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	manyRows  = 30000
+	pageRows  = 20
+	smallPage = "page_rows: 20" // many pages make the work long enough to be interrupted
+)
+
+// warming starts the warming of a shop with many users, at once.
+func warming(t *testing.T, c *cluster) broadcast {
+	t.Helper()
+	b := ka(1001, time.Now().Add(time.Minute))
+	c.announce(b)
+	return b
+}
+
+// requireWhole wants the run's rows all done, and right in the cache; at most that many keys were written twice.
+func (c *cluster) requireWhole(b broadcast, twice int) {
+	c.t.Helper()
+	e := expect(c.t, c.source, 1001)
+	requireWarm(c.t, c.cache, e, b.ends())
+	require.EqualValues(c.t, e.keys(), c.cache.DBSize(c.t.Context()).Val())
+	require.Equal(c.t, 1+3+2+len(e.texts)-2+len(e.hashes)-1, c.number("SELECT SUM(rows_done) FROM units"), "every row is counted once")
+	extra := calls(c.t, c.cache, "set") - len(e.texts)
+	require.LessOrEqual(c.t, extra, twice, "keys written more than once")
+	c.t.Logf("%d keys written more than once", extra)
+}
+
+func TestAfterACrashTheOtherPodTakesOverFromTheCursor(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, smallPage)
+	seed(t, c.source, 1001, manyRows)
+	dies := c.serve() // the first leads, so that its lock has to lapse too
+	c.serve()
+	b := warming(t, c)
+	c.crash(dies)
+	c.becomes(failover, 1001, "ready")
+	c.requireWhole(b, 4*pageRows)
+	require.Positive(t, c.number("SELECT COUNT(*) FROM units WHERE attempts = 2"))
+}
+
+func TestAfterACrashOfTheOnlyPodANewOneGoesOnFromTheCursor(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, smallPage)
+	seed(t, c.source, 1001, manyRows)
+	dies := c.serve()
+	b := warming(t, c)
+	c.crash(dies)
+	c.serve()
+	c.becomes(failover, 1001, "ready")
+	c.requireWhole(b, 4*pageRows)
+}
+
+// crash kills a pod that is in the middle of a unit.
+func (c *cluster) crash(p *pod) {
+	c.t.Helper()
+	c.midway(p.id, 1000)
+	p.kill(c.t)
+	require.Positive(c.t, c.number("SELECT COUNT(*) FROM units WHERE dataset = 'users' AND state = 'running' AND owner = ?", p.id), "it died in the middle")
+}
+
+func TestAPodThatIsToldToStopHandsItsUnitsBackAtAPage(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, smallPage)
+	seed(t, c.source, 1001, manyRows)
+	stops := c.serve()
+	c.serve()
+	b := warming(t, c)
+	c.midway(stops.id, 1000)
+	began := time.Now()
+	require.NoError(t, stops.cmd.Process.Signal(syscall.SIGTERM))
+	select {
+	case err := <-stops.end:
+		require.NoError(t, err, "it exits with 0")
+	case <-time.After(10 * time.Second):
+		t.Fatal("it does not stop")
+	}
+	t.Logf("stopped in %s", time.Since(began))
+	require.Zero(t, c.number("SELECT COUNT(*) FROM units WHERE state = 'running' AND owner = ?", stops.id))
+	require.Zero(t, c.number("SELECT COUNT(*) FROM pods WHERE pod = ?", stops.id))
+	c.becomes(soon, 1001, "ready")
+	require.Positive(t, c.number("SELECT COUNT(*) FROM units WHERE claim > 1"), "units were handed back")
+	require.Equal(t, 1, c.number("SELECT MAX(attempts) FROM units"), "which is no attempt")
+	c.requireWhole(b, 0)
+}
+
+func TestAQueueThatLostEverythingIsRefilledFromTheLedger(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, smallPage)
+	seed(t, c.source, 1001, manyRows)
+	seed(t, c.source, 1002, 100)
+	c.inProcess()
+	c.announce(ka(1002, time.Now().Add(24*time.Hour)))
+	c.until(soon, "scheduled", func() bool { return len(c.tasks(c.inspector.ListScheduledTasks, "warm")) == 5 })
+	b := warming(t, c)
+	c.midway("", 1000)
+	require.NoError(t, c.queue.FlushAll(t.Context()).Err())
+	c.becomes(soon, 1001, "ready")
+	c.requireWhole(b, 4*pageRows)
+	c.until(soon, "tomorrow's tasks are back", func() bool { return len(c.tasks(c.inspector.ListScheduledTasks, "warm")) == 5 })
+	c.until(soon, "flag", func() bool { return c.queue.Exists(t.Context(), "prewarm:{1001}:ready:b-1").Val() == 1 })
+}
