@@ -70,10 +70,14 @@ func backoff(b config.Backoff, attempt int) time.Duration {
 // asynqLog passes asynq's own messages on.
 type asynqLog struct{ log *slog.Logger }
 
-func (l asynqLog) Debug(args ...any) { l.log.Debug("asynq: " + fmt.Sprint(args...)) }
-func (l asynqLog) Info(args ...any)  { l.log.Info("asynq: " + fmt.Sprint(args...)) }
-func (l asynqLog) Warn(args ...any)  { l.log.Warn("asynq: " + fmt.Sprint(args...)) }
-func (l asynqLog) Error(args ...any) { l.log.Error("asynq: " + fmt.Sprint(args...)) }
+func (l asynqLog) Debug(args ...any) { l.say(slog.LevelDebug, args) }
+func (l asynqLog) Info(args ...any)  { l.say(slog.LevelInfo, args) }
+func (l asynqLog) Warn(args ...any)  { l.say(slog.LevelWarn, args) }
+func (l asynqLog) Error(args ...any) { l.say(slog.LevelError, args) }
 
 // Fatal only logs: a library does not end the process.
-func (l asynqLog) Fatal(args ...any) { l.log.Error("asynq: " + fmt.Sprint(args...)) }
+func (l asynqLog) Fatal(args ...any) { l.say(slog.LevelError, args) }
+
+func (l asynqLog) say(level slog.Level, args []any) {
+	l.log.Log(context.Background(), level, "asynq", "message", fmt.Sprint(args...))
+}

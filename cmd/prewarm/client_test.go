@@ -22,7 +22,7 @@ func TestRequestSendsTheDocumentAsItIs(t *testing.T) {
 	s := serverWith(t, 202, map[string]string{"POST /v1/requests": accepted})
 	r := prewarm(t, `{"broadcasts": []}`, "request", "-", "--server", s.URL)
 	require.Zero(t, r.code, r.err)
-	require.Equal(t, `{"broadcasts": []}`, s.body)
+	require.JSONEq(t, `{"broadcasts": []}`, s.body)
 	require.Contains(t, r.out, "accepted")
 	require.Contains(t, r.err, "prewarm runs")
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -86,7 +85,7 @@ func (c *DemoCmd) Run(t *terminal) error {
 
 // say is for people: on stderr if stdout carries the document.
 func (e *evening) say(format string, args ...any) {
-	var w io.Writer = e.t.out
+	w := e.t.out
 	if e.JSON {
 		w = e.t.err
 	}
@@ -132,7 +131,7 @@ func (e *evening) run(ctx context.Context) error {
 }
 
 // configure is the configuration of both pods.
-func (e *evening) configure() config.Config {
+func (e *evening) configure(ctx context.Context) config.Config {
 	cfg := config.Defaults()
 	cfg.Queue.URL = e.stack.QueueURL
 	cfg.Cache = &config.Redis{URL: e.stack.CacheURL}
@@ -141,7 +140,7 @@ func (e *evening) configure() config.Config {
 	cfg.Policy.ReadyBefore, cfg.Policy.Lead = demoBefore, demoLead
 	cfg.Policy.WarmWhen.MinRows = 5000
 	cfg.Datasets = embedded.Specs()
-	cfg.HTTP.Listen = freeListen(cfg.HTTP.Listen)
+	cfg.HTTP.Listen = freeListen(ctx, cfg.HTTP.Listen)
 	cfg.Fill()
 	return cfg
 }
@@ -159,8 +158,8 @@ func (e *evening) openSource(ctx context.Context) (src *source.Source, closeIt f
 }
 
 // freeListen is the usual address, or any if it is taken.
-func freeListen(usual string) string {
-	l, err := net.Listen("tcp", usual)
+func freeListen(ctx context.Context, usual string) string {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", usual)
 	if err != nil {
 		return "127.0.0.1:0"
 	}
@@ -169,7 +168,7 @@ func freeListen(usual string) string {
 }
 
 func (e *evening) startPod(ctx context.Context) error {
-	cfg := e.configure()
+	cfg := e.configure(ctx)
 	opts := app.Options{Version: versionText(), Log: e.logger()}
 	if e.stack.LedgerDB != nil {
 		opts.Ledger = ledger.New(e.stack.LedgerDB, ledger.SQLite)

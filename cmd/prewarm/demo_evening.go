@@ -98,7 +98,7 @@ func (e *evening) newView() view {
 	if f, ok := e.t.out.(*os.File); ok && !e.JSON && isTerminal(f) {
 		return newBars(f)
 	}
-	var w io.Writer = e.t.out
+	w := e.t.out
 	if e.JSON {
 		w = e.t.err
 	}
@@ -173,16 +173,12 @@ func (b *bars) show(r api.Run) {
 }
 
 func (b *bars) end() {
-	for b.writer.LengthActive() > 0 && b.writer.IsRenderInProgress() {
-		for _, tr := range b.trackers {
-			if !tr.IsDone() {
-				tr.MarkAsErrored()
-			}
+	for _, tr := range b.trackers {
+		if !tr.IsDone() {
+			tr.MarkAsErrored()
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
-	time.Sleep(200 * time.Millisecond) // the last frame
-	b.writer.Stop()
+	b.writer.SetAutoStop(true) // it renders the last frame and ends: nothing is active any more
 	<-b.done
 }
 

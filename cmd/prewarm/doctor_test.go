@@ -93,7 +93,7 @@ func TestDoctorNamesWhatIsWrongAndTheRemedy(t *testing.T) {
 	s := newStage(t)
 	s.queue = testenv.OwnRedis(t, "--maxmemory-policy", "allkeys-lru").URL
 	s.datasets = `
-  - {name: shop, query: "SELECT id, nmae FROM shops WHERE id = :shop", key: "shop:{id}"}
+  - {name: shop, query: "SELECT id, nmea FROM shops WHERE id = :shop", key: "shop:{id}"}
   - {name: users, table: users, shop: shop_id, by: [user_id], columns: [user_id, nikc], key: "user:{shop}:{user_id}"}
 `
 	file := s.file(t, "")
@@ -101,7 +101,7 @@ func TestDoctorNamesWhatIsWrongAndTheRemedy(t *testing.T) {
 	execute(t, s.ledger, "DROP TABLE pods")
 	found, code := examined(t, file)
 	require.Equal(t, exitFailed, code)
-	for check, want := range map[string]string{"queue": "allkeys-lru", "dataset shop": "nmae", "dataset users": "nikc", "ledger grants": "pods"} {
+	for check, want := range map[string]string{"queue": "allkeys-lru", "dataset shop": "nmea", "dataset users": "nikc", "ledger grants": "pods"} {
 		require.Equal(t, fail, found[check].Status, "%s: %+v", check, found[check])
 		require.Contains(t, found[check].Detail, want)
 	}

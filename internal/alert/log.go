@@ -22,5 +22,5 @@ func (s logSink) Send(ctx context.Context, a Alert) {
 			attrs = append(attrs, at)
 		}
 	}
-	s.log.LogAttrs(ctx, level, a.Summary, attrs...)
+	s.log.LogAttrs(ctx, level, a.Summary, attrs...) //nolint:sloglint // an alert's summary is its message
 }

@@ -57,8 +57,8 @@ func (a *API) observed(next http.Handler) http.Handler {
 		rec.Header().Set("Referrer-Policy", "same-origin")
 		defer func() {
 			if p := recover(); p != nil {
-				if p == http.ErrAbortHandler {
-					panic(p)
+				if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so as well
+					panic(p) //nolint:forbidigo // it is how a handler breaks an answer off
 				}
 				a.log.ErrorContext(r.Context(), "panic in a request", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
 				if rec.status == 0 {

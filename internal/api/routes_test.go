@@ -36,7 +36,7 @@ func TestRequestsAreHandedToIntakeAsTheyAre(t *testing.T) {
 		require.Equal(t, 202, w.Code, w.Body)
 		require.JSONEq(t, `{"request_id":"q1","outcomes":[{"broadcast_id":"b-1","shop_id":"1001","outcome":"accepted","run_id":"r1"}]}`,
 			w.Body.String())
-		require.Equal(t, `{"broadcasts": []}`, string(f.body))
+		require.JSONEq(t, `{"broadcasts": []}`, string(f.body))
 	}
 	full := strings.Repeat(" ", MaxBody)
 	require.Equal(t, 202, ask(a, "POST", "/v1/requests", full).Code)

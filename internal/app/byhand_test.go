@@ -119,7 +119,7 @@ func TestMadeUpTasksDoNoHarm(t *testing.T) {
 	}
 	require.Equal(t, units, c.units())
 	require.True(t, maps.Equal(cached, snapshot(t, c.cache)))
-	require.Contains(t, p.get(t, "/v1/alerts"), "BadTask")
+	require.Contains(t, p.get(t, "/v1/alerts"), `"bad_task"`)
 	require.Contains(t, p.get(t, "/metrics"), `prewarm_tasks_dropped_total{reason="epoch"} 1`)
 	require.Contains(t, p.get(t, "/metrics"), `prewarm_tasks_dropped_total{reason="unknown"} 2`)
 	seed(t, c.source, 1002, 10)
@@ -200,6 +200,21 @@ func TestAReadyRunThatIsRescheduledKeepsItsValuesAndMovesTheirExpiry(t *testing.
 			require.Equal(t, "duplicate", p.post(t, "/v1/requests", request(moved))["outcomes"].([]any)[0].(map[string]any)["outcome"])
 		})
 	}
+}
+
+func TestARunThatIsRescheduledWhileItWarmsGetsTheNewExpiryEverywhere(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, smallPage)
+	seed(t, c.source, 1001, manyRows)
+	p := c.inProcess()
+	warming(t, c)
+	c.midway("", 1000)
+	moved := ka(1001, time.Now().Add(2*time.Hour))
+	o := p.post(t, "/v1/requests", request(moved))["outcomes"].([]any)[0].(map[string]any)
+	require.Equal(t, "rescheduled", o["outcome"])
+	c.becomes(failover, 1001, "ready")
+	require.Zero(t, c.number("SELECT COUNT(*) FROM units WHERE state <> 'done' OR touch = 1"))
+	c.requireWhole(moved, 4*pageRows+2)
 }
 
 func TestCancelStopsARunAndRestartBeginsItAnew(t *testing.T) {

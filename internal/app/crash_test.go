@@ -1,10 +1,12 @@
 package app_test
 
 import (
+	"context"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 )
 
@@ -75,20 +77,74 @@ func TestAPodThatIsToldToStopHandsItsUnitsBackAtAPage(t *testing.T) {
 	c.serve()
 	b := warming(t, c)
 	c.midway(stops.id, 1000)
-	began := time.Now()
-	require.NoError(t, stops.cmd.Process.Signal(syscall.SIGTERM))
-	select {
-	case err := <-stops.end:
-		require.NoError(t, err, "it exits with 0")
-	case <-time.After(10 * time.Second):
-		t.Fatal("it does not stop")
-	}
-	t.Logf("stopped in %s", time.Since(began))
+	c.stop(stops)
 	require.Zero(t, c.number("SELECT COUNT(*) FROM units WHERE state = 'running' AND owner = ?", stops.id))
 	require.Zero(t, c.number("SELECT COUNT(*) FROM pods WHERE pod = ?", stops.id))
 	c.becomes(soon, 1001, "ready")
 	require.Positive(t, c.number("SELECT COUNT(*) FROM units WHERE claim > 1"), "units were handed back")
 	require.Equal(t, 1, c.number("SELECT MAX(attempts) FROM units"), "which is no attempt")
+	c.requireWhole(b, 0)
+}
+
+func TestAPodThatWasFrozenAndThoughtDeadDoesNoHarmWhenItWakes(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, smallPage)
+	seed(t, c.source, 1001, manyRows)
+	frozen := c.serve()
+	c.serve()
+	b := warming(t, c)
+	c.midway(frozen.id, 1000)
+	require.NoError(t, frozen.cmd.Process.Signal(syscall.SIGSTOP))
+	c.becomes(failover, 1001, "ready")
+	original := c.cache.Get(t.Context(), "user:1001:3").Val()
+	require.NoError(t, c.cache.Set(t.Context(), "user:1001:3", "mine", redis.KeepTTL).Err())
+	cached, units := snapshot(t, c.cache), c.units()
+	require.NoError(t, frozen.cmd.Process.Signal(syscall.SIGCONT))
+	c.until(soon, "it lives again", func() bool {
+		return c.number("SELECT COUNT(*) FROM pods p WHERE pod = ? AND beat_us > (SELECT ready_us FROM runs)", frozen.id) == 1
+	})
+	require.Equal(t, 0, c.number("SELECT COUNT(*) FROM units WHERE state <> 'done'"))
+	c.stop(frozen) // all that it had in hand has ended by then
+	require.Equal(t, units, c.units())
+	changed := 0
+	for key, was := range snapshot(t, c.cache) {
+		if cached[key] != was {
+			changed++
+		}
+	}
+	require.Zero(t, changed, "keys written after waking")
+	require.NoError(t, c.cache.Set(t.Context(), "user:1001:3", original, redis.KeepTTL).Err())
+	c.requireWhole(b, 4*pageRows+2)
+}
+
+// stop tells a pod to stop and wants it to end well.
+func (c *cluster) stop(p *pod) {
+	c.t.Helper()
+	require.NoError(c.t, p.cmd.Process.Signal(syscall.SIGTERM))
+	select {
+	case err := <-p.end:
+		require.NoError(c.t, err, "it exits with 0")
+	case <-time.After(10 * time.Second):
+		c.t.Fatal("it does not stop")
+	}
+}
+
+func TestAPodThatIsStoppedInTheMiddleIsFollowedByANewOne(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, smallPage)
+	seed(t, c.source, 1001, manyRows)
+	p := c.inProcess()
+	b := warming(t, c)
+	for range 2 {
+		c.midway(p.id, 500)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		require.NoError(t, p.app.Stop(ctx))
+		require.Zero(t, c.number("SELECT COUNT(*) FROM units WHERE state = 'running'"))
+		p = c.inProcess()
+	}
+	c.becomes(soon, 1001, "ready")
+	require.Equal(t, 1, c.number("SELECT MAX(attempts) FROM units"))
 	c.requireWhole(b, 0)
 }
 

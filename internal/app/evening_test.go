@@ -22,7 +22,7 @@ func TestAnEveningAnnouncedInOneBatchIsWarmOnTimeAndCorrect(t *testing.T) {
 	c.serve()
 	c.serve()
 
-	starts := time.Now().Add(time.Hour + 10*time.Minute + 12*time.Second) // so warming starts in twelve seconds
+	starts := time.Now().Add(time.Hour + 10*time.Minute + 20*time.Second) // so warming starts in twenty seconds
 	var batch []broadcast
 	for i := range sizes {
 		batch = append(batch, ka(1001+i, starts))

@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -22,27 +24,27 @@ func TestAPodRefusesToStartOnWhatItCannotWorkWith(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	denying := denyingMySQL(t)
-	for name, wrong := range map[string]struct{ from, to, want string }{
+	locked := strings.Replace(testenv.OwnRedis(t, "--requirepass", "right").URL, "redis://", "redis://:"+secret+"@", 1)
+	for name, wrong := range map[string]struct{ line, now, want string }{
 		"a queue that evicts": {
-			"queue: {url: \"" + c.queueServer.URL, "queue: {url: \"" + testenv.OwnRedis(t, "--maxmemory-policy", "allkeys-lru").URL,
+			"queue:.*", fmt.Sprintf("queue: {url: %q}", testenv.OwnRedis(t, "--maxmemory-policy", "allkeys-lru").URL),
 			"the queue's redis may evict keys: its maxmemory-policy is allkeys-lru",
 		},
-		"a wrong password of the source": {"sources: {main: {dsn: \"", "sources: {main: {dsn: \"app:" + secret + "@tcp(" + denying + ")/shop?x=", `refuses user "app"`},
-		"a wrong password of the ledger": {"ledger: {dsn: \"", "ledger: {dsn: \"app:" + secret + "@tcp(" + denying + ")/prewarm?x=", "Access denied|refuses user"},
-		"a wrong password of the cache": {
-			"cache: {url: \"redis://", "cache: {url: \"redis://:" + secret + "@",
-			"cache.*(password|AUTH|WRONGPASS)",
-		},
-		"a missing column": {"columns: [product_id, title,", "columns: [product_id, subtitle,", `(?s)products.*subtitle.*products`},
-		"a missing table":  {"table: shop_users", "table: shoppers", `(?s)users.*shoppers`},
+		"a wrong password of the queue":  {"queue:.*", fmt.Sprintf("queue: {url: %q}", locked), "queue.*password"},
+		"a wrong password of the cache":  {"cache:.*", fmt.Sprintf("cache: {url: %q}", locked), "cache.*password"},
+		"a wrong password of the source": {"sources:.*", fmt.Sprintf("sources: {main: {dsn: \"app:%s@tcp(%s)/shop\"}}", secret, denying), `source main.* refuses user "app"`},
+		"a wrong password of the ledger": {"ledger:.*", fmt.Sprintf("ledger: {dsn: \"app:%s@tcp(%s)/prewarm\"}", secret, denying), "ledger.*(Access denied|refuses user)"},
+		"a missing column":               {`    columns: \[product_id, .*`, "    columns: [product_id, subtitle]", "dataset products: .*no column subtitle.*title"},
+		"a missing table":                {"    table: shop_users", "    table: shoppers", "dataset users: .*no table shoppers"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			text, err := os.ReadFile(c.config)
 			require.NoError(t, err)
-			require.Contains(t, string(text), wrong.from)
-			path := t.TempDir() + "/prewarm.yaml"
-			require.NoError(t, os.WriteFile(path, []byte(strings.Replace(string(text), wrong.from, wrong.to, 1)), 0o600))
+			line := regexp.MustCompile("(?m)^" + wrong.line + "$")
+			require.Len(t, line.FindAll(text, -1), 1)
+			path := filepath.Join(t.TempDir(), "prewarm.yaml")
+			require.NoError(t, os.WriteFile(path, line.ReplaceAllLiteral(text, []byte(wrong.now)), 0o600))
 			cfg, err := config.Load(path, nil)
 			require.NoError(t, err)
 			a, err := app.New(cfg, app.Options{Log: slog.New(slog.DiscardHandler)})

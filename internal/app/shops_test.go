@@ -221,14 +221,26 @@ func equal(want, got any) bool {
 // snapshot is all that a Redis holds, with expiries.
 func snapshot(t *testing.T, c *redis.Client) map[string]string {
 	t.Helper()
-	all := map[string]string{}
-	keys := c.Scan(t.Context(), 0, "*", 1000).Iterator()
-	for keys.Next(t.Context()) {
-		key := keys.Val()
-		all[key] = c.Dump(t.Context(), key).Val() + strconv.FormatInt(c.PExpireTime(t.Context(), key).Val().Milliseconds(), 10)
+	const atOnce = 2000
+	all, cursor := map[string]string{}, uint64(0)
+	for {
+		keys, next, err := c.Scan(t.Context(), cursor, "*", atOnce).Result()
+		require.NoError(t, err)
+		values, expiries := make([]*redis.StringCmd, len(keys)), make([]*redis.DurationCmd, len(keys))
+		_, err = c.Pipelined(t.Context(), func(p redis.Pipeliner) error {
+			for i, key := range keys {
+				values[i], expiries[i] = p.Dump(t.Context(), key), p.PExpireTime(t.Context(), key)
+			}
+			return nil
+		})
+		require.NoError(t, err)
+		for i, key := range keys {
+			all[key] = values[i].Val() + strconv.FormatInt(expiries[i].Val().Milliseconds(), 10)
+		}
+		if cursor = next; cursor == 0 {
+			return all
+		}
 	}
-	require.NoError(t, keys.Err())
-	return all
 }
 
 // calls is how often a Redis ran a command since it started.

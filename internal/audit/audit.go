@@ -207,7 +207,7 @@ func (a *Auditor) compare(ctx context.Context) error {
 }
 
 func (a *Auditor) judge(want expected, value *redis.StringCmd, hash *redis.MapStringStringCmd, expires time.Duration) {
-	same := false
+	var same bool
 	if want.hash != nil {
 		if len(hash.Val()) == 0 && hash.Err() == nil {
 			a.Findings.Missing++

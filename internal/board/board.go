@@ -38,7 +38,7 @@ func Handler() http.Handler {
 	for name := range kinds {
 		text, err := files.ReadFile("page/" + name)
 		if err != nil {
-			panic(err) // it is embedded above
+			panic(err) //nolint:forbidigo // it is embedded above
 		}
 		sum := sha256.Sum256(text)
 		page[name] = file{text, `"` + hex.EncodeToString(sum[:8]) + `"`}

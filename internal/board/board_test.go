@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -62,6 +61,6 @@ func TestEveryElementThatTheScriptNeedsIsThere(t *testing.T) {
 	ids := regexp.MustCompile(`\$\('([a-z-]+)'\)`).FindAllStringSubmatch(script, -1)
 	require.NotEmpty(t, ids)
 	for _, id := range ids {
-		require.True(t, strings.Contains(page, `id="`+id[1]+`"`), id[1])
+		require.Contains(t, page, `id="`+id[1]+`"`)
 	}
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -208,7 +207,7 @@ func TestErrorsShowNoSecret(t *testing.T) {
 	} {
 		_, err := Load(write(t, text), nil)
 		var e *Error
-		require.True(t, errors.As(err, &e), text)
+		require.ErrorAs(t, err, &e, text)
 		require.NotContains(t, err.Error(), secret, text)
 	}
 }

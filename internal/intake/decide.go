@@ -86,14 +86,16 @@ func decide(b tasks.Broadcast, run *ledger.Run) (action, string) {
 			return actDuplicate, "the broadcast is cancelled already"
 		case ledger.RunSkipped:
 			return actNothing, "the broadcast had been skipped"
+		default:
+			return actCancel, ""
 		}
-		return actCancel, ""
 	}
 	switch run.State {
 	case ledger.RunFailed:
 		return actResume, "an earlier try had failed: " + run.LastError
 	case ledger.RunSkipped, ledger.RunCancelled:
 		return actRevive, ""
+	case ledger.RunPlanned, ledger.RunWarming, ledger.RunReady:
 	}
 	if sameTimes(b, run.StartsAt, run.EndsAt) {
 		return actDuplicate, "the run is " + string(run.State) + " already"

@@ -150,15 +150,8 @@ func newID() string {
 func (in *Intake) one(ctx context.Context, it item, requestID string) (Outcome, error) {
 	b, now := it.Broadcast, time.Now()
 	out := Outcome{BroadcastID: short(b.BroadcastID), ShopID: short(b.ShopID)}
-	err := it.err
-	if err == nil {
-		err = check(b, in.Policy, now)
-	}
-	if err == nil {
-		err = in.Shops.CheckShop(b.ShopID)
-	}
-	if err != nil {
-		out.Outcome, out.Reason = Invalid, err.Error()
+	if bad := in.invalid(it, now); bad != nil {
+		out.Outcome, out.Reason = Invalid, bad.Error()
 		return out, nil
 	}
 	if !b.Cancelled {
@@ -176,6 +169,17 @@ func (in *Intake) one(ctx context.Context, it item, requestID string) (Outcome, 
 			return done, err
 		}
 	}
+}
+
+// invalid says what is wrong with a broadcast, if anything.
+func (in *Intake) invalid(it item, now time.Time) error {
+	if it.err != nil {
+		return it.err
+	}
+	if err := check(it.Broadcast, in.Policy, now); err != nil {
+		return err
+	}
+	return in.Shops.CheckShop(it.ShopID)
 }
 
 func (in *Intake) act(ctx context.Context, b tasks.Broadcast, requestID string, now time.Time, out Outcome) (Outcome, error) {
@@ -211,6 +215,7 @@ func (in *Intake) act(ctx context.Context, b tasks.Broadcast, requestID string, 
 			return out, err
 		}
 		return out, in.enqueue(ctx, run.ID)
+	case actCreate, actRevive:
 	}
 	return in.admit(ctx, b, run, times, requestID, out)
 }

@@ -38,7 +38,7 @@ var SQLite = Dialect{
 func (d Dialect) migrations() fs.FS {
 	sub, err := fs.Sub(migrations, "migrations/"+d.Name)
 	if err != nil {
-		panic(err) // the directory is embedded above
+		panic(err) //nolint:forbidigo // the directory is embedded above
 	}
 	return sub
 }

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -23,11 +24,13 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 // engines are the databases that the ledger's one set of statements must mean the same on.
 var engines = map[string]func(*testing.T) *ledger.Store{
 	"mysql": func(t *testing.T) *ledger.Store {
+		t.Helper()
 		s, err := ledger.Open(t.Context(), testenv.MySQL(t), 16)
 		require.NoError(t, err)
 		return s
 	},
 	"sqlite": func(t *testing.T) *ledger.Store {
+		t.Helper()
 		db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "ledger.db")+
 			"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)&_txlock=immediate")
 		require.NoError(t, err)
@@ -37,6 +40,7 @@ var engines = map[string]func(*testing.T) *ledger.Store{
 
 // onBoth runs a test on every engine, each on a migrated ledger of its own.
 func onBoth(t *testing.T, test func(*testing.T, *ledger.Store)) {
+	t.Helper()
 	t.Parallel()
 	for name, open := range engines {
 		t.Run(name, func(t *testing.T) {
@@ -149,11 +153,10 @@ func TestPlanIsWrittenOnce(t *testing.T) {
 					units[k].Dataset = "users"
 					units[k].RowsEstimated = 1
 				}
-				switch err := s.WritePlan(t.Context(), r.ID, r.Epoch, units); {
-				case err == nil:
+				if err := s.WritePlan(t.Context(), r.ID, r.Epoch, units); err == nil {
 					written.Add(1)
-				default:
-					require.ErrorIs(t, err, ledger.ErrState)
+				} else if !errors.Is(err, ledger.ErrState) {
+					t.Error(err)
 				}
 			})
 		}
@@ -181,8 +184,8 @@ func TestOneOfManyClaims(t *testing.T) {
 				_, err := s.Claim(t.Context(), r.ID, r.Epoch, i%4, 0, fmt.Sprint("pod-", i))
 				if err == nil {
 					won.Add(1)
-				} else {
-					require.ErrorIs(t, err, ledger.ErrNotClaimable)
+				} else if !errors.Is(err, ledger.ErrNotClaimable) {
+					t.Error(err)
 				}
 			})
 		}

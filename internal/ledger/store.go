@@ -51,6 +51,8 @@ func Open(ctx context.Context, dsn string, pool int) (*Store, error) {
 		cfg.Params = map[string]string{}
 	}
 	cfg.Params["time_zone"] = "'+00:00'"
+	// The ledger's statements mean the same whatever the server's own mode is, and a value that does not fit is an error.
+	cfg.Params["sql_mode"] = "'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'"
 	cfg.Logger = &mysql.NopLogger{}
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {

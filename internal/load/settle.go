@@ -42,13 +42,10 @@ func (s *Settler) Settle(ctx context.Context, runID string, what ledger.Settled)
 	if err != nil {
 		return err
 	}
-	switch what {
-	case ledger.NowReady:
+	if what == ledger.NowReady {
 		return s.ready(ctx, run)
-	case ledger.NowFailed:
-		return s.failed(ctx, run)
 	}
-	return nil
+	return s.failed(ctx, run)
 }
 
 func (s *Settler) ready(ctx context.Context, run ledger.Run) error {

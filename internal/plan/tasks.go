@@ -24,7 +24,7 @@ func (t *Tasks) Plan(ctx context.Context, run ledger.Run) error {
 	return t.Queue.EnqueuePlan(ctx, tasks.Plan{Run: run.ID, Epoch: run.Epoch}, t.Attempts)
 }
 
-// Units enqueues the tasks of units that wait, each under its newest task number, due at its run's start.
+// Units enqueues the tasks of units that wait, each under its newest task number.
 func (t *Tasks) Units(ctx context.Context, due []ledger.Due) error {
 	load := make([]queue.LoadTask, len(due))
 	for i, d := range due {
@@ -32,13 +32,22 @@ func (t *Tasks) Units(ctx context.Context, due []ledger.Due) error {
 			Load:  tasks.Load{Run: d.RunID, Unit: d.Unit.Unit, Epoch: d.Epoch, Shop: d.ShopID, Dataset: d.Dataset, From: d.From, To: d.To},
 			ID:    TaskID(d),
 			Queue: Lane(d.Urgent),
-			At:    d.PlannedStart,
+			At:    dueAt(d),
 			// One more than the attempts: the ledger counts them, and a task that only waited must not be archived.
 			MaxRetry: t.Attempts,
 			Timeout:  unitTimeout,
 		}
 	}
 	return t.Queue.EnqueueLoads(ctx, load)
+}
+
+// dueAt is when a unit's task runs: at its run's start, or at once (zero) if keys of it that are written wait for their
+// new expiry, because they may be gone by the start.
+func dueAt(d ledger.Due) time.Time {
+	if d.Touch {
+		return time.Time{}
+	}
+	return d.PlannedStart
 }
 
 // TaskID is the id of a waiting unit's newest task.

@@ -26,7 +26,7 @@ func Program(t testing.TB, pkg string) string {
 		return path
 	}
 	if programs.dir == "" {
-		dir, err := os.MkdirTemp("", "prewarm-program-")
+		dir, err := os.MkdirTemp("", "prewarm-program-") //nolint:usetesting // it outlives the test that asks first
 		if err != nil {
 			t.Fatal(err)
 		}
