@@ -179,6 +179,7 @@ func (h *LoadHandler) hold(ctx context.Context, run ledger.Run, unit ledger.Unit
 	u, err := h.Ledger.Claim(ctx, run.ID, unit.Epoch, unit.Unit, seq, h.Pod)
 	if errors.Is(err, ledger.ErrNotClaimable) {
 		h.Metrics.drop(overState)
+		h.letGo(ctx, run)
 		return nil
 	}
 	if err != nil {
@@ -199,9 +200,17 @@ func (h *LoadHandler) load(ctx context.Context, run ledger.Run, u ledger.Unit, h
 	if !ok {
 		return ledger.StillOpen, &unknownDataset{u.Dataset}
 	}
+	// A shop may have a longer broadcast that is ready already; its keys must not expire earlier because of this one.
+	ends, err := h.Ledger.NeededUntil(ctx, run.ShopID)
+	if err != nil {
+		return ledger.StillOpen, err
+	}
+	if ends.Before(run.EndsAt) {
+		ends = run.EndsAt
+	}
 	return h.Loader.Load(ctx, load.Job{
 		Unit: u, Shop: run.ShopID, Dataset: d, Renew: hold.Renew, Drain: h.Drain,
-		Expiry: cache.Expiry{EndsAt: run.EndsAt, After: h.Expire.AfterEnd, Jitter: h.Expire.Jitter},
+		Expiry: cache.Expiry{EndsAt: ends, After: h.Expire.AfterEnd, Jitter: h.Expire.Jitter},
 	})
 }
 
@@ -245,6 +254,7 @@ func (h *LoadHandler) after(ctx context.Context, run ledger.Run, u ledger.Unit, 
 		return nil
 	case attemptFenced:
 		h.Metrics.drop(overSuperseded)
+		h.letGo(ctx, run)
 		return nil
 	case attemptHandBack:
 		return h.handBack(ctx, u, err)
@@ -257,6 +267,21 @@ func (h *LoadHandler) handBack(ctx context.Context, u ledger.Unit, why error) er
 		h.Log.WarnContext(ctx, "hand unit back; it is taken over when the pod is gone", "run", u.RunID, "unit", u.Unit, "error", err)
 	}
 	return &later{in: time.Second, why: why.Error()}
+}
+
+// letGo frees the shop if the run has ended meanwhile: the lease was released then, and joining it or the last page's
+// renewal may have taken it again, which would keep the shop's next run waiting until it lapses.
+func (h *LoadHandler) letGo(ctx context.Context, run ledger.Run) {
+	now, err := h.Ledger.Run(ctx, run.ID)
+	if err == nil && (now.State == ledger.RunPlanned || now.State == ledger.RunWarming) {
+		return
+	}
+	if err == nil {
+		err = h.Leases.Release(ctx, run.ShopID, run.ID)
+	}
+	if err != nil {
+		h.Log.WarnContext(ctx, "release lease; it lapses by itself", "run", run.ID, "shop", run.ShopID, "error", err)
+	}
 }
 
 func (h *LoadHandler) failed(ctx context.Context, run ledger.Run, u ledger.Unit, cause error) error {

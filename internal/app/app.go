@@ -160,7 +160,10 @@ func (a *App) openLedger(ctx context.Context) (err error) {
 		a.onClose(a.ledger.Close)
 	}
 	have, want, err := a.ledger.Version(ctx)
+	byHand := a.cfg.Ledger.Migrate != nil && !*a.cfg.Ledger.Migrate
 	switch {
+	case err != nil && byHand:
+		return fmt.Errorf("%w; if the schema is empty, run `prewarm migrate` with rights to create tables", err)
 	case err != nil:
 		return err
 	case have == want:
@@ -168,7 +171,7 @@ func (a *App) openLedger(ctx context.Context) (err error) {
 	case have > want:
 		a.log.InfoContext(ctx, "the ledger's schema is newer than this release, which works with it", "have", have, "want", want)
 		return nil
-	case a.cfg.Ledger.Migrate != nil && !*a.cfg.Ledger.Migrate:
+	case byHand:
 		return fmt.Errorf("the ledger's schema is version %d and this release needs %d; run `prewarm migrate`, or let serve do it with ledger.migrate: true", have, want)
 	}
 	return a.ledger.Migrate(ctx)

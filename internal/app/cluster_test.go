@@ -253,11 +253,11 @@ func (c *cluster) becomes(limit time.Duration, shop int, state string) {
 	c.until(limit, fmt.Sprintf("shop %d %s", shop, state), func() bool { _, now, _ := c.run(shop); return now == state })
 }
 
-// midway waits until a pod ("": any) is in the middle of a unit of users, between these rows of it.
+// midway waits until a pod ("": any) has loaded so many users of a unit, and has at least half of the unit before it.
 func (c *cluster) midway(pod string, rows int) {
 	c.t.Helper()
 	c.until(soon, "in the middle of a unit", func() bool {
-		return c.number("SELECT COUNT(*) FROM units WHERE dataset = 'users' AND state = 'running' AND rows_done >= ? AND (? = '' OR owner = ?)", rows, pod, pod) > 0
+		return c.number("SELECT COUNT(*) FROM units WHERE dataset = 'users' AND state = 'running' AND rows_done BETWEEN ? AND 5000 AND (? = '' OR owner = ?)", rows, pod, pod) > 0
 	})
 }
 

@@ -85,6 +85,9 @@ func (r runs) Run(ctx context.Context, id string) (ledger.Run, []ledger.Unit, er
 const shownRejects = 1000
 
 func (r runs) Rejects(ctx context.Context, id string) ([]ledger.RejectedRow, error) {
+	if _, err := r.ledger.Run(ctx, id); err != nil {
+		return nil, err
+	}
 	return r.ledger.Rejects(ctx, id, shownRejects)
 }
 

@@ -22,8 +22,10 @@ const (
 
 // run starts everything. The first heartbeat comes before any work is taken, or the work would look orphaned.
 func (a *App) run(ctx context.Context) error {
-	if err := a.beat(ctx); err != nil {
-		return err
+	for range 2 { // the second tells the slots that the first has started
+		if err := a.beat(ctx); err != nil {
+			return err
+		}
 	}
 	loops, end := context.WithCancel(context.WithoutCancel(ctx))
 	a.endLoop = end

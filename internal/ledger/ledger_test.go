@@ -459,3 +459,18 @@ func TestClockIsNearOurs(t *testing.T) {
 		require.WithinDuration(t, time.Now(), now, time.Minute)
 	})
 }
+
+func TestAShopIsNeededUntilItsLastReadyBroadcastEnds(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *ledger.Store) {
+		until, err := s.NeededUntil(t.Context(), "1001")
+		require.NoError(t, err)
+		require.True(t, until.IsZero())
+		planned(t, s, 1) // not ready: nothing is cached for it yet
+		r := planned(t, s, 1)
+		_, err = s.Finish(t.Context(), claim(t, s, r, 0, 0), nil)
+		require.NoError(t, err)
+		until, err = s.NeededUntil(t.Context(), "1001")
+		require.NoError(t, err)
+		require.Equal(t, r.EndsAt, until)
+	})
+}

@@ -151,6 +151,16 @@ func (s *Store) Totals(ctx context.Context, since time.Time) (map[RunState]int, 
 	return totals, rows.Err()
 }
 
+// NeededUntil is the latest end of the ready runs of a shop, or zero: what is cached for them must not expire before, even
+// if another run of the shop that ends earlier writes it again.
+func (s *Store) NeededUntil(ctx context.Context, shop string) (time.Time, error) {
+	var us int64
+	if err := s.db.QueryRowContext(ctx, `SELECT COALESCE(MAX(ends_us), 0) FROM runs WHERE shop_id = ? AND state = 'ready'`, shop).Scan(&us); err != nil {
+		return time.Time{}, fmt.Errorf("read how long shop %s is needed: %w", shop, err)
+	}
+	return fromMicros(us), nil
+}
+
 // Times are a broadcast's times and the plan's that follow from them.
 type Times struct {
 	StartsAt, EndsAt, Deadline, PlannedStart time.Time

@@ -59,7 +59,7 @@ func (s *Settler) ready(ctx context.Context, run ledger.Run) error {
 	err = errors.Join(err, s.Leases.Release(ctx, run.ShopID, run.ID))
 	s.Log.InfoContext(ctx, "ready", "run", run.ID, "shop", run.ShopID, "rows", run.RowsDone, "late", run.Late,
 		"margin", run.Deadline.Sub(run.ReadyAt).Round(time.Millisecond).String())
-	if run.Late {
+	if run.Late && run.Deadline.After(run.CreatedAt) { // announced after its deadline, or by hand: nobody could have met it
 		s.Alerts.Raise(ctx, alert.Alert{
 			Name: alert.RunLate, Severity: alert.Warning, Shop: run.ShopID, Run: run.ID,
 			Summary: fmt.Sprintf("shop %s was ready %s after its deadline", run.ShopID, run.ReadyAt.Sub(run.Deadline).Round(time.Second)),

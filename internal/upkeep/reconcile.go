@@ -107,8 +107,8 @@ func (r *Reconciler) takeOver(ctx context.Context) error {
 		}
 		r.Actions.WithLabelValues("take_over").Inc()
 		r.Alerts.Raise(ctx, alert.Alert{
-			Name: alert.PodDied, Severity: alert.Warning, Run: u.Owner,
-			Summary: fmt.Sprintf("pod %s died with units in hand; they go on elsewhere from where they stopped", u.Owner),
+			Name: alert.PodDied, Severity: alert.Warning, Run: u.RunID,
+			Summary: fmt.Sprintf("pod %s died while it was loading; its units go on elsewhere from where they stopped", u.Owner),
 			Remedy:  "look at the pod's last log and its memory limit",
 		})
 		if err := r.Settler.Settle(ctx, u.RunID, settled); err != nil {
