@@ -257,13 +257,18 @@ func (h *LoadHandler) after(ctx context.Context, run ledger.Run, u ledger.Unit, 
 		h.letGo(ctx, run)
 		return nil
 	case attemptHandBack:
-		return h.handBack(ctx, u, err)
+		return h.handBack(ctx, run, u, err)
 	}
 	return h.failed(ctx, run, u, err)
 }
 
-func (h *LoadHandler) handBack(ctx context.Context, u ledger.Unit, why error) error {
-	if err := h.Ledger.HandBack(ctx, u); err != nil && !ledger.Gone(err) {
+func (h *LoadHandler) handBack(ctx context.Context, run ledger.Run, u ledger.Unit, why error) error {
+	err := h.Ledger.HandBack(ctx, u)
+	if ledger.Gone(err) {
+		h.letGo(ctx, run)
+		return nil
+	}
+	if err != nil {
 		h.Log.WarnContext(ctx, "hand unit back; it is taken over when the pod is gone", "run", u.RunID, "unit", u.Unit, "error", err)
 	}
 	return &later{in: time.Second, why: why.Error()}
@@ -288,6 +293,7 @@ func (h *LoadHandler) failed(ctx context.Context, run ledger.Run, u ledger.Unit,
 	final := h.Retry.over(cause, u.Attempts)
 	settled, err := h.Ledger.Fail(ctx, u, cause.Error(), final)
 	if ledger.Gone(err) {
+		h.letGo(ctx, run)
 		return nil
 	}
 	if err != nil {

@@ -27,8 +27,9 @@ import (
 	"github.com/prewarm-go/prewarm/internal/testenv"
 )
 
-// soon bounds what should take a second or two; failover bounds what waits for a dead leader's lock (15 s), its next
-// candidate and the next reconciliation.
+// soon bounds what should take a second or two. failover bounds what waits for a dead leader's lock (15 s), its next
+// candidate and the next reconciliation, some 25 s in all, and one more for a task that the dead pod had pulled and not
+// yet claimed.
 const (
 	soon     = 30 * time.Second
 	failover = 60 * time.Second

@@ -64,9 +64,27 @@ func Open(ctx context.Context, dsn string, pool int) (*Store, error) {
 	db.SetConnMaxLifetime(10 * time.Minute) // so that a failed-over address is let go of
 	if err := db.PingContext(ctx); err != nil {
 		_ = db.Close()
-		return nil, fmt.Errorf("reach the ledger at %s, schema %s, as %s: %w", cfg.Addr, cfg.DBName, cfg.User, err)
+		return nil, fmt.Errorf("reach the ledger at %s, schema %s, as %s: %w; %s", cfg.Addr, cfg.DBName, cfg.User, err, remedy(err))
 	}
 	return New(db, MySQL), nil
+}
+
+// remedy is what to do when the ledger cannot be opened.
+func remedy(err error) string {
+	var my *mysql.MySQLError
+	if errors.As(err, &my) {
+		switch my.Number {
+		case 1045, 1698:
+			return "check the user and the password in ledger.dsn"
+		case 1044:
+			return "grant the user of ledger.dsn its rights on the schema"
+		case 1049:
+			return "create the schema, or name another one in ledger.dsn"
+		case 1040, 1203:
+			return "the server has no connection left; lower ledger.pool or raise its max_connections"
+		}
+	}
+	return "check that the server runs and that ledger.dsn has its address"
 }
 
 // New is a Store on a database that is already open.

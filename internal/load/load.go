@@ -84,6 +84,9 @@ func (l *Loader) load(ctx context.Context, j Job) (ledger.Settled, error) {
 	attempt := t.loadPages
 	if !j.Dataset.Spec().Paged() {
 		attempt = t.loadWhole
+		if t.Unit.Touch && t.Unit.Pages > 0 {
+			attempt = t.touchWhole
+		}
 	} else if t.Unit.Touch {
 		if err := t.touch(ctx); err != nil {
 			return ledger.StillOpen, err

@@ -99,6 +99,20 @@ func (p *page) addHash(enc *dataset.Encoder, shop string, row []sql.RawBytes) (e
 	return nil
 }
 
+// touch moves the expiry of a row's key. A row without a key was rejected when it was loaded.
+func (p *page) touch(enc *dataset.Encoder, shop string, row []sql.RawBytes) {
+	b := &p.batch
+	b.Begin(cache.Touch)
+	buf, err := enc.AppendKey(b.Buf, shop, row)
+	if err != nil {
+		b.Rollback()
+		return
+	}
+	b.Buf = buf
+	b.EndArg()
+	b.End()
+}
+
 // rowKey names a row for people: its key in the cache, or its columns if that cannot be made.
 func rowKey(enc *dataset.Encoder, shop string, row []sql.RawBytes) string {
 	if key, err := enc.AppendKey(nil, shop, row); err == nil && enc.PerRow() {

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"time"
 
-	"github.com/prewarm-go/prewarm/internal/cache"
 	"github.com/prewarm-go/prewarm/internal/ledger"
 )
 
@@ -108,14 +107,7 @@ func (t *task) touch(ctx context.Context) error {
 		}
 		p.reset()
 		got, err := t.Dataset.ReadKeys(ctx, t.Shop, after, t.Unit.Cursor, t.Limits.PageRows, func(row []sql.RawBytes) (bool, error) {
-			p.batch.Begin(cache.Touch)
-			var err error
-			if p.batch.Buf, err = enc.AppendKey(p.batch.Buf, t.Shop, row); err != nil {
-				p.batch.Rollback() // it was rejected when it was loaded
-				return true, nil   //nolint:nilerr // see above
-			}
-			p.batch.EndArg()
-			p.batch.End()
+			p.touch(enc, t.Shop, row)
 			return true, nil
 		})
 		if err != nil {

@@ -245,6 +245,36 @@ func TestTouchMovesExpiriesAndOverwritesNothing(t *testing.T) {
 	require.Equal(t, ledger.UnitDone, u.State)
 }
 
+func TestTouchOfAWholeDatasetOverwritesNothing(t *testing.T) {
+	t.Parallel()
+	for key, written := range map[string]string{"fans:{shop}": "fans:1", "fan:{shop}:{id}": "fan:1:1"} {
+		t.Run(key, func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t, testenv.Redis(t).URL, fansTable, "INSERT INTO fans VALUES (1, 1, 'a'), (1, 2, 'b'), (1, 3, 'c')")
+			spec := fansQuery(dataset.ValueJSONArray, key, "")
+			if written == "fan:1:1" {
+				spec.Value = dataset.ValueJSON
+			}
+			j := e.job(t, e.bind(t, spec))
+			e.done(t, j)
+			require.NoError(t, e.redis.Set(t.Context(), written, `"theirs"`, time.Hour).Err())
+			run, err := e.store.Run(t.Context(), j.Unit.RunID)
+			require.NoError(t, err)
+			e.expiry.EndsAt = e.expiry.EndsAt.Add(5 * time.Hour)
+			require.NoError(t, e.store.Reschedule(t.Context(), run, ledger.Times{StartsAt: run.StartsAt, EndsAt: e.expiry.EndsAt,
+				Deadline: run.Deadline, PlannedStart: run.PlannedStart}, "r"))
+			due, err := e.store.WaitingOf(t.Context(), run)
+			require.NoError(t, err)
+			j = e.claim(t, j, run.ID, 0, due[0].TaskSeq)
+			j.Expiry = e.expiry
+			_, err = e.Load(t.Context(), j)
+			require.NoError(t, err)
+			e.requireValue(t, written, `"theirs"`) // and the new expiry
+			require.EqualValues(t, 3, e.unit(t, j).RowsDone)
+		})
+	}
+}
+
 func TestAPageThatWasReadTooLongAgoIsNotWritten(t *testing.T) {
 	t.Parallel()
 	p := &page{readAt: time.Now().Add(-staleAfter - time.Second), done: true}

@@ -39,7 +39,8 @@ type Settler interface {
 	Settle(ctx context.Context, run string, what ledger.Settled) error
 }
 
-// Reconciler brings queue and flags in line with the ledger. Two at once do no harm: each move is compare-and-set.
+// Reconciler brings queue and flags in line with the ledger. Two pods at once do no harm: each move is compare-and-set.
+// One Reconciler is for one goroutine.
 type Reconciler struct {
 	Ledger   *ledger.Store
 	Queue    Queue
@@ -51,6 +52,8 @@ type Reconciler struct {
 	Attempts int           // policy.retry.attempts
 	Log      *slog.Logger
 	Actions  *prometheus.CounterVec // by action; NewActions
+
+	pulled map[string]bool // tasks that were active, of units that nobody had claimed, at the last reconciliation
 }
 
 // NewActions is the counter of what reconciliation did.
@@ -163,10 +166,20 @@ func (r *Reconciler) refill(ctx context.Context) error {
 			live[id] = state
 		}
 	}
+	pulled := map[string]bool{}
 	var again []ledger.Due
 	for _, d := range lost {
-		if _, ok := live[r.TaskID(d)]; ok {
-			continue
+		id := r.TaskID(d)
+		if state, ok := live[id]; ok {
+			// A pod can die between pulling a task and claiming its unit; asynq finds that after one to two minutes. A handler
+			// claims within moments, so a task that is active twice in a row without a claim is as good as lost. If it is not,
+			// it finds itself superseded.
+			if state != queue.Active {
+				continue
+			}
+			if pulled[id] = true; !r.pulled[id] {
+				continue
+			}
 		}
 		seq, err := r.Ledger.Supersede(ctx, d.Unit)
 		if errors.Is(err, ledger.ErrFenced) {
@@ -178,6 +191,7 @@ func (r *Reconciler) refill(ctx context.Context) error {
 		d.TaskSeq = seq
 		again = append(again, d)
 	}
+	r.pulled = pulled
 	if len(again) == 0 {
 		return nil
 	}

@@ -138,3 +138,27 @@ func TestAReadyRunWithoutItsFlagIsSettledAgain(t *testing.T) {
 	b.once()
 	require.Empty(t, b.settled)
 }
+
+// stuck is a queue whose tasks are all active, as after the death of a pod that had pulled and not yet claimed them.
+type stuck struct{ *queue.Queue }
+
+func (s stuck) LiveIDs(ctx context.Context, name string) (map[string]queue.State, error) {
+	ids, err := s.Queue.LiveIDs(ctx, name)
+	for id := range ids {
+		ids[id] = queue.Active
+	}
+	return ids, err
+}
+
+func TestATaskThatIsActiveTwiceWithoutAClaimIsReplaced(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.once()
+	b.Queue = stuck{b.queue}
+	b.once()
+	require.Equal(t, 1, b.unit(0).TaskSeq, "its handler may be about to claim")
+	b.once()
+	require.Equal(t, 2, b.unit(0).TaskSeq)
+	b.once()
+	require.Equal(t, 2, b.unit(0).TaskSeq, "the new task gets its own chance")
+}
