@@ -61,13 +61,13 @@ func run(args []string, t *terminal) (code int) {
 		case exitError: // --help
 			code = int(r)
 		default:
-			panic(r)
+			panic(r) //nolint:forbidigo // it is somebody else's
 		}
 	}()
 	parser, err := kong.New(&cli{}, kong.Name("prewarm"), kong.Description(description), kong.Writers(t.out, t.err), kong.Bind(t),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Exit(func(code int) { panic(exitError(code)) }))
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Exit(func(code int) { panic(exitError(code)) })) //nolint:forbidigo // kong's Exit must not return; it is caught above
 	if err != nil {
-		panic(err) // the struct above is wrong; every test finds that
+		panic(err) //nolint:forbidigo // the struct above is wrong; every test finds that
 	}
 	command, err := parser.Parse(args)
 	if err != nil {

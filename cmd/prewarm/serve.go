@@ -70,7 +70,7 @@ func (c *serveCmd) serve(t *terminal, p pod, log *slog.Logger, signals <-chan os
 	case s := <-signals:
 		cancel(fmt.Errorf("stopped by %s while starting", s))
 		select {
-		case <-started:
+		case <-started: //nolint:errcheck // the signal is why it did not start
 		case <-signals:
 			return exitError(exitFailed)
 		}

@@ -38,7 +38,7 @@ func TestStartServesUntilStop(t *testing.T) {
 
 	require.NoError(t, a.Stop(t.Context()))
 	require.NoError(t, a.Stop(t.Context()))
-	_, err = client.Do(req)
+	_, err = client.Do(req) //nolint:bodyclose // there is none
 	require.Error(t, err)
 }
 

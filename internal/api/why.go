@@ -45,6 +45,7 @@ func waitsFor(r ledger.Run, units []ledger.Unit, now time.Time) string {
 		return unitsWaitFor(units)
 	case ledger.RunFailed:
 		return "a retry or restart by hand"
+	case ledger.RunReady, ledger.RunCancelled, ledger.RunSkipped: // it has ended
 	}
 	return ""
 }

@@ -36,8 +36,8 @@ func TestAnEveningAnnouncedInOneBatchIsWarmOnTimeAndCorrect(t *testing.T) {
 	})
 	units := c.number("SELECT COUNT(*) FROM units")
 	var scheduled []*asynq.TaskInfo
-	c.until(soon, "scheduled", func() (ok bool) {
-		scheduled, ok = c.tasks(c.inspector.ListScheduledTasks, "warm"), true
+	c.until(soon, "scheduled", func() bool {
+		scheduled = c.tasks(c.inspector.ListScheduledTasks, "warm")
 		return len(scheduled) == units
 	})
 	begin := batch[0]["starts_at"].(time.Time).Add(-time.Hour - 10*time.Minute)

@@ -152,7 +152,7 @@ func (in *Intake) one(ctx context.Context, it item, requestID string) (Outcome, 
 	out := Outcome{BroadcastID: short(b.BroadcastID), ShopID: short(b.ShopID)}
 	if bad := in.invalid(it, now); bad != nil {
 		out.Outcome, out.Reason = Invalid, bad.Error()
-		return out, nil
+		return out, nil //nolint:nilerr // it is the outcome
 	}
 	if !b.Cancelled {
 		// First the flag, as the cheapest answer there is. A flag that cannot be read is no reason to refuse: the ledger
