@@ -22,8 +22,9 @@ import (
 const (
 	// shopBusy is how long a unit waits whose shop another run is warming.
 	shopBusy = 5 * time.Second
-	// afterward bounds what is written about a unit after its own context has ended.
-	afterward = 10 * time.Second
+	// afterward bounds what is written about a unit after its own context has ended. It outlasts the lock of a process that
+	// froze in the middle of a transaction, which the server ends after 10 s.
+	afterward = 20 * time.Second
 )
 
 // RetryPolicy says how often and when a failed attempt is repeated.

@@ -474,3 +474,18 @@ func TestAShopIsNeededUntilItsLastReadyBroadcastEnds(t *testing.T) {
 		require.Equal(t, r.EndsAt, until)
 	})
 }
+
+func TestAProcessThatFreezesInATransactionDoesNotKeepItsLocks(t *testing.T) {
+	t.Parallel()
+	s, err := ledger.Open(t.Context(), testenv.MySQL(t), 4)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	require.NoError(t, s.Migrate(t.Context()))
+	r := planned(t, s, 2)
+	frozen, err := ledger.Freeze(t.Context(), s, r.ID)
+	require.NoError(t, err)
+	began := time.Now()
+	claim(t, s, r, 0, 0)
+	require.Greater(t, time.Since(began), time.Second, "the lock was not held")
+	require.Error(t, frozen.Commit(), "the server has ended the transaction")
+}

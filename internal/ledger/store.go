@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,6 +24,14 @@ type Store struct {
 // answerWithin is how long a statement may go unanswered: a server that is frozen or cut off must not hold a slot for
 // longer. The slowest statements, writing a plan of a thousand units, took well under a second.
 const answerWithin = 20 * time.Second
+
+// A process can be frozen between two statements of a transaction, with a run's row locked. The server ends a connection
+// that says nothing for idleTransaction, and its locks with it; those that wait for the lock try again after lockWait. In
+// between, nobody can move that run: the other pods' take-over waits for it.
+const (
+	idleTransaction = 10 * time.Second
+	lockWait        = 3 * time.Second
+)
 
 // Open connects to the MySQL or MariaDB schema that dsn names (go-sql-driver's form) with at most pool connections.
 func Open(ctx context.Context, dsn string, pool int) (*Store, error) {
@@ -53,6 +62,8 @@ func Open(ctx context.Context, dsn string, pool int) (*Store, error) {
 	cfg.Params["time_zone"] = "'+00:00'"
 	// The ledger's statements mean the same whatever the server's own mode is, and a value that does not fit is an error.
 	cfg.Params["sql_mode"] = "'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'"
+	cfg.Params["wait_timeout"] = strconv.Itoa(int(idleTransaction / time.Second))
+	cfg.Params["innodb_lock_wait_timeout"] = strconv.Itoa(int(lockWait / time.Second))
 	cfg.Logger = &mysql.NopLogger{}
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
@@ -61,7 +72,8 @@ func Open(ctx context.Context, dsn string, pool int) (*Store, error) {
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(pool)
 	db.SetMaxIdleConns(pool)
-	db.SetConnMaxLifetime(10 * time.Minute) // so that a failed-over address is let go of
+	db.SetConnMaxIdleTime(idleTransaction / 2) // before the server does it
+	db.SetConnMaxLifetime(10 * time.Minute)    // so that a failed-over address is let go of
 	if err := db.PingContext(ctx); err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("reach the ledger at %s, schema %s, as %s: %w; %s", cfg.Addr, cfg.DBName, cfg.User, err, remedy(err))
