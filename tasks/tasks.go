@@ -104,6 +104,15 @@ func SeqOf(id string) (int, error) {
 	return seq, nil
 }
 
+// RunOf is the run of an id that LoadID made; false for any other id.
+func RunOf(id string) (run string, ok bool) {
+	parts := strings.Split(id, ".")
+	if len(parts) != 5 {
+		return "", false
+	}
+	return parts[1], true
+}
+
 // NewLoad is a unit's task. Its queue, id, time and retries are the caller's options.
 func NewLoad(l Load, opts ...asynq.Option) (*asynq.Task, error) {
 	payload, err := json.Marshal(l)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prewarm-go/prewarm/internal/ledger"
 )
@@ -14,38 +15,72 @@ type unitKey struct {
 	epoch, unit int
 }
 
-// hands are the units that this pod works on, each from before its claim until after its last write.
-type hands struct {
-	mu   sync.Mutex
-	held map[unitKey]int
+// hand is one unit that this pod works on, from before its claim until after its last write.
+type hand struct {
+	unitKey
+	shop   string
+	stop   context.CancelCauseFunc
+	claim  int64 // 0: not claimed yet; guarded by hands.mu
+	paused atomic.Pointer[string]
 }
 
-func (h *hands) take(k unitKey) {
+// hands are the units that this pod works on.
+type hands struct {
+	mu   sync.Mutex
+	held map[*hand]struct{}
+}
+
+func (h *hands) take(k unitKey, shop string, stop context.CancelCauseFunc) *hand {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.held == nil {
-		h.held = map[unitKey]int{}
+		h.held = map[*hand]struct{}{}
 	}
-	h.held[k]++
+	one := &hand{unitKey: k, shop: shop, stop: stop}
+	h.held[one] = struct{}{}
+	return one
 }
 
-func (h *hands) drop(k unitKey) {
+func (h *hands) claimed(one *hand, claim int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.held[k]--; h.held[k] == 0 {
-		delete(h.held, k)
-	}
+	one.claim = claim
+}
+
+func (h *hands) drop(one *hand) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.held, one)
 }
 
 func (h *hands) has(k unitKey) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.held[k] > 0
+	for one := range h.held {
+		if one.unitKey == k {
+			return true
+		}
+	}
+	return false
+}
+
+// claims are those of the hands that have claimed their unit.
+func (h *hands) claims() map[ledger.Claimed]*hand {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	claims := map[ledger.Claimed]*hand{}
+	for one := range h.held {
+		if one.claim > 0 {
+			claims[ledger.Claimed{RunID: one.run, Epoch: one.epoch, Unit: one.unit, Claim: one.claim}] = one
+		}
+	}
+	return claims
 }
 
 // Strays lets go of units that the ledger says this pod holds and that it does not: the reply to a claim was lost, or
 // the ledger did not answer when an attempt's end was to be recorded. Nobody else would take them as long as the pod
-// lives. A unit that ends while this looks is fenced and left alone.
+// lives. It was a server's fault, so the attempt does not count. A unit that ends while this looks is fenced and left
+// alone.
 func (h *LoadHandler) Strays(ctx context.Context) error {
 	units, err := h.Ledger.Held(ctx, h.Pod)
 	if err != nil {
@@ -55,7 +90,7 @@ func (h *LoadHandler) Strays(ctx context.Context) error {
 		if h.hands.has(unitKey{u.RunID, u.Epoch, u.Unit}) {
 			continue
 		}
-		settled, err := h.Ledger.TakeOver(ctx, u, h.Retry.Attempts, "the end of an attempt could not be recorded")
+		err := h.Ledger.HandBack(ctx, u, "the end of an attempt could not be recorded")
 		if errors.Is(err, ledger.ErrFenced) {
 			continue
 		}
@@ -63,9 +98,6 @@ func (h *LoadHandler) Strays(ctx context.Context) error {
 			return err
 		}
 		h.Log.WarnContext(ctx, "let go of a unit that nobody worked on", "run", u.RunID, "unit", u.Unit)
-		if err := h.Settler.Settle(ctx, u.RunID, settled); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ import (
 )
 
 const (
+	// serverAway is how long a task waits for a server that cannot be reached.
+	serverAway = 5 * time.Second
 	// shopBusy is how long a unit waits whose shop another run is warming.
 	shopBusy = 5 * time.Second
 	// afterward bounds what is written about a unit after its own context has ended. It outlasts the lock of a process that
@@ -74,41 +76,41 @@ func (h *LoadHandler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	if err != nil {
 		return badTask(ctx, h.Alerts, t, err)
 	}
-	run, unit, err := h.look(ctx, p)
+	task, err := h.look(ctx, p)
 	if err != nil {
 		return h.unavailable(err)
 	}
-	switch why := pointless(run, unit, p.Epoch, seq, time.Now()); why {
+	switch why := pointless(task, p.Epoch, seq); why {
 	case "":
 	case overEnded:
-		return h.ended(ctx, *run)
+		return h.ended(ctx, task.Run)
 	default:
 		h.Metrics.drop(why)
 		h.Log.DebugContext(ctx, "dropped task", "task", id, "run", p.Run, "unit", p.Unit, "why", why)
 		return nil
 	}
-	select {
-	case <-h.Drain:
+	if h.draining() {
 		return &later{in: time.Second, why: "the pod is being stopped"}
-	default:
 	}
-	return h.hold(ctx, *run, *unit, seq)
+	return h.hold(ctx, task.Run, task.Unit, seq)
 }
 
-// look reads what the ledger says of a task; nil for what it does not know.
-func (h *LoadHandler) look(ctx context.Context, p tasks.Load) (*ledger.Run, *ledger.Unit, error) {
-	run, err := h.Ledger.Run(ctx, p.Run)
+func (h *LoadHandler) draining() bool {
+	select {
+	case <-h.Drain:
+		return true
+	default:
+		return false
+	}
+}
+
+// look reads what the ledger says of a task; nil for one that it does not know.
+func (h *LoadHandler) look(ctx context.Context, p tasks.Load) (*ledger.Task, error) {
+	task, err := h.Ledger.Task(ctx, p.Run, p.Epoch, p.Unit)
 	if errors.Is(err, ledger.ErrNotFound) {
-		return nil, nil, nil
+		return nil, nil //nolint:nilnil // nothing to do
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	unit, err := h.Ledger.Unit(ctx, p.Run, p.Epoch, p.Unit)
-	if errors.Is(err, ledger.ErrNotFound) {
-		return &run, nil, nil
-	}
-	return &run, &unit, err
+	return &task, err
 }
 
 // Why a task is dropped.
@@ -118,14 +120,17 @@ const (
 	overState      = "state"
 	overSuperseded = "superseded"
 	overEnded      = "ended"
+	overPaused     = "paused" // it is enqueued again when that ends
 )
 
 // pointless is pure: why a task has nothing to do, or "". The claim decides the same again, by compare-and-set; asked
 // first, it saves the lease of a shop that nobody works on.
-func pointless(run *ledger.Run, unit *ledger.Unit, epoch, seq int, now time.Time) string {
-	switch {
-	case run == nil || unit == nil && run.Epoch == epoch:
+func pointless(t *ledger.Task, epoch, seq int) string {
+	if t == nil {
 		return overUnknown
+	}
+	run, unit := t.Run, t.Unit
+	switch {
 	case run.Epoch != epoch:
 		return overEpoch
 	case run.State == ledger.RunCancelled || run.State == ledger.RunSkipped:
@@ -134,15 +139,17 @@ func pointless(run *ledger.Run, unit *ledger.Unit, epoch, seq int, now time.Time
 		return overState
 	case unit.TaskSeq != seq:
 		return overSuperseded
-	case !run.EndsAt.After(now):
+	case !run.EndsAt.After(t.Now):
 		return overEnded
+	case t.Paused != nil:
+		return overPaused
 	}
 	return ""
 }
 
 // unavailable is for errors before anything was claimed: the unit is untouched.
 func (h *LoadHandler) unavailable(err error) error {
-	return &later{in: backoff(h.Retry.Backoff, 1), why: err.Error()}
+	return &later{in: serverAway, why: err.Error()}
 }
 
 // ended calls a run off whose broadcast is over: what would be written now would expire at once or soon.
@@ -152,15 +159,9 @@ func (h *LoadHandler) ended(ctx context.Context, run ledger.Run) error {
 		return nil // it has its verdict; at most an expiry was left to be moved
 	}
 	h.Metrics.drop(overEnded)
-	err := h.Ledger.Cancel(ctx, run.ID, "the broadcast ended before the shop was ready")
-	if err != nil && !errors.Is(err, ledger.ErrState) {
+	if err := h.Settler.Ended(ctx, run, h.Pod); err != nil {
 		return h.unavailable(err)
 	}
-	h.Alerts.Raise(ctx, alert.Alert{
-		Name: alert.BroadcastEnded, Severity: alert.Warning, Shop: run.ShopID, Run: run.ID,
-		Summary: fmt.Sprintf("broadcast %s of shop %s ended before the shop was ready", run.BroadcastID, run.ShopID),
-		Remedy:  "nothing is left to do for it; see why it took so long with `prewarm run " + run.ID + "`",
-	})
 	return nil
 }
 
@@ -174,9 +175,10 @@ func (h *LoadHandler) hold(ctx context.Context, run ledger.Run, unit ledger.Unit
 		return h.unavailable(err)
 	}
 	defer hold.Leave()
-	key := unitKey{run.ID, unit.Epoch, unit.Unit}
-	h.hands.take(key)
-	defer h.hands.drop(key)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	hand := h.hands.take(unitKey{run.ID, unit.Epoch, unit.Unit}, run.ShopID, cancel)
+	defer h.hands.drop(hand)
 	u, err := h.Ledger.Claim(ctx, run.ID, unit.Epoch, unit.Unit, seq, h.Pod)
 	if errors.Is(err, ledger.ErrNotClaimable) {
 		h.Metrics.drop(overState)
@@ -186,33 +188,43 @@ func (h *LoadHandler) hold(ctx context.Context, run ledger.Run, unit ledger.Unit
 	if err != nil {
 		return h.unavailable(err)
 	}
+	h.hands.claimed(hand, u.Claim)
 	began := time.Now()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	stop := context.AfterFunc(hold.Context(), func() { cancel(context.Cause(hold.Context())) })
 	defer stop()
-	settled, err := h.load(ctx, run, u, hold)
+	settled, err := h.load(ctx, run, u, hold, hand)
 	h.Metrics.attempt(u.Dataset, outcomeOf(err), time.Since(began))
 	return h.after(ctx, run, u, settled, err)
 }
 
-func (h *LoadHandler) load(ctx context.Context, run ledger.Run, u ledger.Unit, hold *lease.Hold) (ledger.Settled, error) {
+func (h *LoadHandler) load(ctx context.Context, run ledger.Run, u ledger.Unit, hold *lease.Hold, hand *hand) (ledger.Settled, error) {
 	d, ok := h.Datasets[u.Dataset]
 	if !ok {
 		return ledger.StillOpen, &unknownDataset{u.Dataset}
 	}
 	// A shop may have a longer broadcast that is ready already; its keys must not expire earlier because of this one.
-	ends, err := h.Ledger.NeededUntil(ctx, run.ShopID)
+	ends, err := h.Ledger.Ends(ctx, run.ShopID)
 	if err != nil {
 		return ledger.StillOpen, err
 	}
-	if ends.Before(run.EndsAt) {
-		ends = run.EndsAt
+	if ends.Needed.Before(run.EndsAt) {
+		ends.Needed = run.EndsAt
 	}
 	return h.Loader.Load(ctx, load.Job{
-		Unit: u, Shop: run.ShopID, Dataset: d, Renew: hold.Renew, Drain: h.Drain,
-		Expiry: cache.Expiry{EndsAt: ends, After: h.Expire.AfterEnd, Jitter: h.Expire.Jitter},
+		Unit: u, Shop: run.ShopID, Dataset: d, Renew: hold.Renew, Proceed: func() error { return h.proceed(hand) },
+		Expiry: cache.Expiry{EndsAt: ends.Needed, Former: ends.Former, After: h.Expire.AfterEnd, Jitter: h.Expire.Jitter},
 	})
+}
+
+// proceed says why a unit must not go on to its next page.
+func (h *LoadHandler) proceed(hand *hand) error {
+	if h.draining() {
+		return fmt.Errorf("%w: the pod is being stopped", load.ErrHandBack)
+	}
+	if why := hand.paused.Load(); why != nil {
+		return fmt.Errorf("%w: %s", load.ErrHandBack, *why)
+	}
+	return nil
 }
 
 // unknownDataset: the unit is of a dataset that this pod's configuration does not have.
@@ -228,16 +240,22 @@ const (
 	attemptHandBack = "handed_back"
 	attemptFenced   = "fenced"
 	attemptFailed   = "failed"
+	attemptLost     = "lost"        // the cache has lost pages of the unit; it begins anew
+	attemptWaits    = "unavailable" // a server could not be reached: handed back too, and said
 )
 
 func outcomeOf(err error) string {
 	switch {
 	case err == nil:
 		return attemptDone
-	case errors.Is(err, load.ErrHandBack), errors.Is(err, lease.ErrLost):
-		return attemptHandBack
 	case ledger.Gone(err):
 		return attemptFenced
+	case errors.Is(err, load.ErrHandBack), errors.Is(err, lease.ErrLost), errors.Is(err, context.Canceled):
+		return attemptHandBack // a cancellation that is not ours is asynqmon's: what it means comes by another way
+	case errors.As(err, new(*cache.LostError)):
+		return attemptLost
+	case load.Unavailable(err):
+		return attemptWaits
 	}
 	return attemptFailed
 }
@@ -258,13 +276,26 @@ func (h *LoadHandler) after(ctx context.Context, run ledger.Run, u ledger.Unit, 
 		h.letGo(ctx, run)
 		return nil
 	case attemptHandBack:
-		return h.handBack(ctx, run, u, err)
+		return h.handBack(ctx, run, u, err, time.Second)
+	case attemptLost:
+		return h.lost(ctx, run, u, err)
+	case attemptWaits:
+		h.Alerts.Raise(ctx, unavailable(err))
+		return h.handBack(ctx, run, u, err, serverAway)
 	}
 	return h.failed(ctx, run, u, err)
 }
 
-func (h *LoadHandler) handBack(ctx context.Context, run ledger.Run, u ledger.Unit, why error) error {
-	err := h.Ledger.HandBack(ctx, u)
+// unavailable is one alert for all that wait for a server.
+func unavailable(err error) alert.Alert {
+	return alert.Alert{
+		Name: alert.ServerUnavailable, Severity: alert.Critical, Summary: "units wait for a server: " + err.Error(),
+		Remedy: "bring the server back; the units go on by themselves from where they stopped, and no attempt is counted",
+	}
+}
+
+func (h *LoadHandler) handBack(ctx context.Context, run ledger.Run, u ledger.Unit, why error, in time.Duration) error {
+	err := h.Ledger.HandBack(ctx, u, why.Error())
 	if ledger.Gone(err) {
 		h.letGo(ctx, run)
 		return nil
@@ -272,7 +303,24 @@ func (h *LoadHandler) handBack(ctx context.Context, run ledger.Run, u ledger.Uni
 	if err != nil {
 		h.Log.WarnContext(ctx, "hand unit back; it is taken over when the pod is gone", "run", u.RunID, "unit", u.Unit, "error", err)
 	}
-	return &later{in: time.Second, why: why.Error()}
+	return &later{in: in, why: why.Error()}
+}
+
+// lost takes a unit back to its start. The reconciliation finds what else the cache has lost, and enqueues it all.
+func (h *LoadHandler) lost(ctx context.Context, run ledger.Run, u ledger.Unit, why error) error {
+	now, err := h.Ledger.Now(ctx)
+	if err == nil {
+		err = h.Ledger.Lost(ctx, ledger.Run{ID: run.ID, Epoch: u.Epoch}, ledger.Loss{Units: []int{u.Unit}, Start: now,
+			By: ledger.By{Who: h.Pod, Why: why.Error()}})
+	}
+	if errors.Is(err, ledger.ErrState) {
+		h.letGo(ctx, run)
+		return nil
+	}
+	if err != nil {
+		return h.handBack(ctx, run, u, why, serverAway)
+	}
+	return nil
 }
 
 // letGo frees the shop if the run has ended meanwhile: the lease was released then, and joining it or the last page's

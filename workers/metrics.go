@@ -17,14 +17,14 @@ type Metrics struct {
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "prewarm_unit_attempts_total", Help: "Attempts at units, by dataset and outcome: done, handed_back, fenced, failed.",
+			Name: "prewarm_unit_attempts_total", Help: "Attempts at units, by dataset and outcome: done, handed_back, unavailable, lost, fenced, failed.",
 		}, []string{"dataset", "outcome"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "prewarm_unit_seconds", Help: "Time of attempts at units, by dataset.",
 			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
 		}, []string{"dataset"}),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "prewarm_tasks_dropped_total", Help: "Tasks with nothing to do, by reason: unknown, epoch, state, superseded, ended.",
+			Name: "prewarm_tasks_dropped_total", Help: "Tasks with nothing to do, by reason: unknown, epoch, state, superseded, ended, paused.",
 		}, []string{"reason"}),
 	}
 	reg.MustRegister(m.attempts, m.seconds, m.dropped)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prewarm-go/prewarm/internal/alert"
 	"github.com/prewarm-go/prewarm/internal/intake"
+	"github.com/prewarm-go/prewarm/internal/load"
 	"github.com/prewarm-go/prewarm/internal/plan"
 	"github.com/prewarm-go/prewarm/tasks"
 )
@@ -25,6 +26,9 @@ func (h *RequestHandler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	answer, err := h.Intake.Accept(ctx, t.Payload(), "asynq")
 	if errors.Is(err, intake.ErrMalformed) || errors.Is(err, intake.ErrTooLarge) {
 		return badTask(ctx, h.Alerts, t, err)
+	}
+	if load.Unavailable(err) {
+		return &later{in: serverAway, why: err.Error()}
 	}
 	if err != nil {
 		return err
@@ -60,6 +64,10 @@ func (h *PlanHandler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	err = h.Planner.Plan(ctx, p.Run, p.Epoch)
 	if err == nil {
 		return nil
+	}
+	if load.Unavailable(err) {
+		h.Alerts.Raise(ctx, unavailable(err))
+		return &later{in: serverAway, why: err.Error()}
 	}
 	tried, _ := asynq.GetRetryCount(ctx)
 	if !h.Retry.over(err, tried+1) {

@@ -105,12 +105,16 @@ func TestPointless(t *testing.T) {
 		{"older task", func(_ *ledger.Run, u *ledger.Unit) { u.TaskSeq = 8 }, overSuperseded},
 		{"ends now", func(r *ledger.Run, _ *ledger.Unit) { r.EndsAt = now }, overEnded},
 	} {
-		run := &ledger.Run{Epoch: 3, State: ledger.RunWarming, EndsAt: now.Add(time.Nanosecond)}
-		unit := &ledger.Unit{State: ledger.UnitWaiting, TaskSeq: 7}
-		c.change(run, unit)
-		require.Equal(t, c.want, pointless(run, unit, 3, 7, now), c.name)
+		task := &ledger.Task{
+			Run:  ledger.Run{Epoch: 3, State: ledger.RunWarming, EndsAt: now.Add(time.Nanosecond)},
+			Unit: ledger.Unit{State: ledger.UnitWaiting, TaskSeq: 7}, Now: now,
+		}
+		c.change(&task.Run, &task.Unit)
+		require.Equal(t, c.want, pointless(task, 3, 7), c.name)
+		task.Paused = &ledger.Switch{}
+		if c.want == "" {
+			require.Equal(t, overPaused, pointless(task, 3, 7), c.name)
+		}
 	}
-	require.Equal(t, overUnknown, pointless(nil, nil, 3, 7, now))
-	require.Equal(t, overUnknown, pointless(&ledger.Run{Epoch: 3}, nil, 3, 7, now))
-	require.Equal(t, overEpoch, pointless(&ledger.Run{Epoch: 4}, nil, 3, 7, now), "units of older epochs may be gone")
+	require.Equal(t, overUnknown, pointless(nil, 3, 7))
 }

@@ -1,5 +1,5 @@
 package main
 
-type cancelCmd struct{ move }
+type cancelCmd struct{ turn }
 
 func (c *cancelCmd) Run(t *terminal) error { return c.do(t, "cancel") }

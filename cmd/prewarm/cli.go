@@ -25,10 +25,12 @@ type cli struct {
 
 	Request requestCmd `cmd:"" help:"Announce broadcasts from a JSON file."`
 	Runs    runsCmd    `cmd:"" help:"List runs, newest first."`
-	Run     runCmd     `cmd:"" help:"Show one run with its units."`
+	Run     runCmd     `cmd:"" help:"Show one run with its units and timeline."`
 	Retry   retryCmd   `cmd:"" help:"Take a failed run up where it stopped."`
 	Restart restartCmd `cmd:"" help:"Begin a run from scratch."`
-	Cancel  cancelCmd  `cmd:"" help:"Call a run off."`
+	Cancel  cancelCmd  `cmd:"" help:"Call off a run, a shop's runs, or all."`
+	Pause   pauseCmd   `cmd:"" help:"Stop a run, a shop or everything at the next page."`
+	Resume  resumeCmd  `cmd:"" help:"Let go on what was paused."`
 	Status  statusCmd  `cmd:"" help:"Show the cluster: pods, slots, runs, alerts."`
 
 	Version versionCmd `cmd:"" help:"Show the version."`

@@ -69,6 +69,15 @@ func (r remote) ask(t *terminal, method, path string, body io.Reader, out any) e
 	return nil
 }
 
+// post sends a document.
+func (r remote) post(t *terminal, path string, doc, out any) error {
+	text, err := json.Marshal(doc)
+	if err != nil {
+		return fmt.Errorf("encode request: %w", err)
+	}
+	return r.ask(t, http.MethodPost, path, bytes.NewReader(text), out)
+}
+
 func (r remote) token(t *terminal) (string, error) {
 	if r.TokenFile == "" {
 		for _, kv := range t.environ {

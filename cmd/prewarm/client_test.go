@@ -73,7 +73,7 @@ func TestRunsAndRun(t *testing.T) {
 
 func TestMoves(t *testing.T) {
 	t.Parallel()
-	for _, verb := range []string{"retry", "restart", "cancel"} {
+	for _, verb := range []string{"retry", "restart", "cancel", "pause", "resume"} {
 		s := serverWith(t, 200, map[string]string{"POST /v1/runs/r1/" + verb: oneRun})
 		r := prewarm(t, "", verb, "r1", "--server", s.URL)
 		require.Zero(t, r.code, r.err)
@@ -87,17 +87,31 @@ func TestMoves(t *testing.T) {
 	require.Contains(t, r.err, "another state; see `prewarm run ID`")
 }
 
+func TestSwitchesOfAShopAndOfEverything(t *testing.T) {
+	t.Parallel()
+	answer := `{"switches": [{"scope": "all", "who": "me", "reason": "slow"}], "cancelled": 3}`
+	s := serverWith(t, 200, map[string]string{"POST /v1/pause": answer, "POST /v1/shops/7/cancel": answer})
+	r := prewarm(t, "", "pause", "--all", "--reason", "slow", "--server", s.URL)
+	require.Zero(t, r.code, r.err)
+	require.Contains(t, r.out, "paused: everything, since -, by me: slow")
+	require.Contains(t, prewarm(t, "", "cancel", "--shop", "7", "--server", s.URL).out, "3 runs called off")
+	require.Equal(t, []string{"POST /v1/pause", "POST /v1/shops/7/cancel"}, s.asked)
+	for _, args := range [][]string{{"pause"}, {"pause", "r1", "--all"}, {"resume", "--shop", "7", "--all"}} {
+		require.Equal(t, exitUsage, prewarm(t, "", append(args, "--server", s.URL)...).code, args)
+	}
+}
+
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	s := serverWith(t, 200, map[string]string{
 		"GET /v1/me": `{"version": "1.2.3"}`, "GET /v1/width": `{"width": 4, "actual": 3, "reason": "fixed"}`,
 		"GET /v1/pods":   `{"pods": [{"pod": "pod-a", "slots": 4}]}`,
 		"GET /v1/alerts": `{"alerts": [{"name": "run_failed", "severity": "warning", "summary": "shop 1001 failed"}]}`,
-		"GET /v1/runs":   someRuns,
+		"GET /v1/runs":   someRuns, "GET /v1/switches": `{"switches": [{"scope": "shop", "id": "7", "who": "me", "reason": "slow"}]}`,
 	})
 	r := prewarm(t, "", "status", "--server", s.URL)
 	require.Zero(t, r.code, r.err)
-	for _, want := range []string{"prewarm 1.2.3: 3 of 4 slots in use (fixed)", "pod-a", "runs: 1 failed", "shop 1001 failed"} {
+	for _, want := range []string{"prewarm 1.2.3: 3 of 4 slots in use (fixed)", "pod-a", "runs: 1 failed", "paused: shop 7, since -, by me: slow", "shop 1001 failed"} {
 		require.Contains(t, r.out, want)
 	}
 	doc := document(t, prewarm(t, "", "status", "--json", "--server", s.URL).out)

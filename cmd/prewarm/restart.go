@@ -1,5 +1,8 @@
 package main
 
-type restartCmd struct{ move }
+type restartCmd struct {
+	move
+	ID string `arg:"" help:"The run, as in prewarm runs."`
+}
 
-func (c *restartCmd) Run(t *terminal) error { return c.do(t, "restart") }
+func (c *restartCmd) Run(t *terminal) error { return c.run(t, "restart", c.ID) }

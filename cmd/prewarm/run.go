@@ -2,7 +2,10 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
@@ -28,6 +31,7 @@ func (c *runCmd) Run(t *terminal) error {
 		return printJSON(t.out, run)
 	}
 	showRun(t, run)
+	c.showBatch(t, run.RequestID)
 	return nil
 }
 
@@ -45,12 +49,55 @@ func showRun(t *terminal, run api.RunDetail) {
 			u.Attempts, clean(u.Owner), clean(u.LastError)})
 	}
 	tw.Render()
+	showTimeline(t, run)
 	switch {
+	case run.Paused != "":
+		fmt.Fprintf(t.err, "%s; `prewarm resume` ends that\n", clean(run.Paused))
 	case run.State == "failed":
 		fmt.Fprintf(t.err, "to go on where it stopped: prewarm retry %s; to begin from scratch: prewarm restart %s\n", run.RunID, run.RunID)
 	case rejects > 0:
 		fmt.Fprintf(t.err, "%d rows could not be encoded: prewarm run %s --rejects\n", rejects, run.RunID)
 	}
+}
+
+// showTimeline lists what happened, oldest first.
+func showTimeline(t *terminal, run api.RunDetail) {
+	fmt.Fprintln(t.out)
+	tw := newTable(t.out, []string{"at", "what", "unit", "who", "why"}, "why")
+	for _, e := range run.Timeline {
+		unit := ""
+		if e.Unit != nil {
+			unit = fmt.Sprintf("%d, claim %d", *e.Unit, e.Claim)
+		}
+		if e.Recovers > 0 {
+			unit += fmt.Sprintf(" recovers claim %d", e.Recovers)
+		}
+		what := e.Stage
+		if e.Scope != "run" {
+			what += " (" + e.Scope + ")"
+		}
+		tw.AppendRow(table.Row{clock(e.At), what, unit, clean(e.Who), clean(e.Message)})
+	}
+	tw.Render()
+}
+
+// showBatch sums up the request that announced the run. A request that is not known any more is not missed.
+func (c *runCmd) showBatch(t *terminal, id string) {
+	var r api.BatchDetail
+	if id == "" || c.ask(t, "GET", "/v1/requests/"+url.PathEscape(id), nil, &r) != nil {
+		return
+	}
+	fmt.Fprintf(t.out, "\nannounced by request %s (%s) of %s: %d broadcasts (%s), %d runs (%s), %d failed, %d rows\n",
+		clean(r.RequestID), clean(r.Via), clock(r.ReceivedAt), r.Broadcasts, counts(r.Outcomes), r.Runs, counts(r.States), r.Failed, r.RowsDone)
+}
+
+// counts is "3 ready, 1 failed".
+func counts(by map[string]int) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		parts = append(parts, fmt.Sprintf("%d %s", by[name], name))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func (c *runCmd) rejects(t *terminal, path string) error {

@@ -1,11 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -28,6 +27,7 @@ type status struct {
 	More   bool           `json:"more"` // there are more runs than were counted
 	Open   []api.Run      `json:"open"` // not ended, or failed; nearest deadline first
 	Alerts []alert.Alert  `json:"alerts"`
+	Paused []api.Switch   `json:"paused"` // pauses in force
 }
 
 func (c *statusCmd) Run(t *terminal) error {
@@ -48,6 +48,7 @@ func (c *statusCmd) collect(t *terminal) (status, error) {
 		pods   api.PodList
 		runs   api.RunList
 		alerts api.AlertList
+		paused api.SwitchList
 		s      = status{Runs: map[string]int{}, Open: []api.Run{}}
 	)
 	since := url.QueryEscape(time.Now().Add(-statusShown).UTC().Format(time.RFC3339))
@@ -55,14 +56,14 @@ func (c *statusCmd) collect(t *terminal) (status, error) {
 		path string
 		out  any
 	}{
-		{"/v1/me", &me}, {"/v1/width", &s.Width}, {"/v1/pods", &pods}, {"/v1/alerts", &alerts},
+		{"/v1/me", &me}, {"/v1/width", &s.Width}, {"/v1/pods", &pods}, {"/v1/alerts", &alerts}, {"/v1/switches", &paused},
 		{"/v1/runs?limit=1000&ends_after=" + since, &runs},
 	} {
 		if err := c.ask(t, "GET", q.path, nil, q.out); err != nil {
 			return s, err
 		}
 	}
-	s.Server, s.Pods, s.Alerts, s.More = me.Version, pods.Pods, alerts.Alerts, runs.Next != ""
+	s.Server, s.Pods, s.Alerts, s.More, s.Paused = me.Version, pods.Pods, alerts.Alerts, runs.Next != "", paused.Switches
 	for _, r := range runs.Runs {
 		s.Runs[r.State]++
 		if r.State == "planned" || r.State == "warming" || r.State == "failed" {
@@ -91,14 +92,10 @@ func (s status) show(t *terminal) {
 		tw.AppendRow(table.Row{clean(p.Pod), clean(p.Version), p.Slots, clock(p.StartedAt), clock(p.SeenAt)})
 	}
 	tw.Render()
-	counts := make([]string, 0, len(s.Runs))
-	for _, state := range slices.Sorted(maps.Keys(s.Runs)) {
-		counts = append(counts, fmt.Sprintf("%d %s", s.Runs[state], state))
+	fmt.Fprintf(t.out, "\nruns: %s\n", cmp.Or(counts(s.Runs), "none"))
+	if len(s.Paused) > 0 {
+		showSwitches(t, s.Paused)
 	}
-	if len(counts) == 0 {
-		counts = []string{"none"}
-	}
-	fmt.Fprintf(t.out, "\nruns: %s\n", strings.Join(counts, ", "))
 	if s.More {
 		fmt.Fprintln(t.err, "only the newest 1000 runs were counted")
 	}

@@ -10,6 +10,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/prewarm-go/prewarm/internal/alert"
 	"github.com/prewarm-go/prewarm/internal/config"
@@ -26,14 +27,31 @@ type Intake interface {
 }
 
 // Runs shows the work and lets people act on it. Errors are ledger.ErrNotFound, ledger.ErrState, or of a server that
-// does not answer. who is recorded with what was done.
+// does not answer. Who acted, and why, is recorded with what was done.
 type Runs interface {
 	Runs(ctx context.Context, f ledger.RunFilter) (runs []ledger.Run, next string, err error)
-	Run(ctx context.Context, id string) (ledger.Run, []ledger.Unit, error)
+	Run(ctx context.Context, id string) (Story, error)
 	Rejects(ctx context.Context, id string) ([]ledger.RejectedRow, error)
-	Retry(ctx context.Context, id, who string) error
-	Restart(ctx context.Context, id, who string) error
-	Cancel(ctx context.Context, id, who string) error
+	Switches(ctx context.Context) ([]ledger.Switch, error)
+	Retry(ctx context.Context, id string, by ledger.By) error
+	Restart(ctx context.Context, id string, by ledger.By) error
+	// Cancel says how many runs it called off.
+	Cancel(ctx context.Context, on ledger.Scope, by ledger.By) (int, error)
+	Pause(ctx context.Context, on ledger.Scope, by ledger.By) error
+	Resume(ctx context.Context, on ledger.Scope, by ledger.By) error
+	// Requests are from before a time on, newest first; zero: from the newest.
+	Requests(ctx context.Context, before time.Time, limit int) ([]ledger.Request, error)
+	// Request is a request and what has become of its runs.
+	Request(ctx context.Context, id string) (ledger.Request, ledger.Batch, error)
+}
+
+// Story is one run with all that is known of it.
+type Story struct {
+	ledger.Run
+	Units    []ledger.Unit
+	Timeline []ledger.Event
+	Switches []ledger.Switch // all that are in force
+	Holder   string          // the run that holds the shop's lease; empty: none, or not known
 }
 
 // Health says how the process and the cluster are.

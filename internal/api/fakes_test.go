@@ -38,8 +38,12 @@ type fake struct {
 	warm   intake.WarmNow
 	body   []byte
 	who    string
-	err    error // of Runs
-	sick   error // of Ready
+	why    string
+	turned []string // what was done to which scope
+
+	switches []ledger.Switch
+	err      error // of Runs
+	sick     error // of Ready
 }
 
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -49,6 +53,9 @@ var aRun = ledger.Run{
 	StartsAt: noon, EndsAt: noon.Add(time.Hour), Deadline: noon.Add(-10 * time.Minute), PlannedStart: noon.Add(-time.Hour),
 	StartedAt: noon.Add(-time.Hour), ReadyAt: noon.Add(-40 * time.Minute), Epoch: 1, Attempts: 1,
 }
+
+var aRequest = ledger.Request{ID: "q1", RequestID: "evening", Via: "http", Broadcasts: 2, ReceivedAt: noon,
+	Outcomes: `[{"broadcast_id":"b-1","shop_id":"1001","outcome":"accepted","run_id":"r1"},{"broadcast_id":"b-2","shop_id":"2","outcome":"skipped"}]`}
 
 var aUnit = ledger.Unit{RunID: "r1", Unit: 3, Dataset: "users", State: ledger.UnitDone, From: `["1"]`, To: `["9"]`,
 	Cursor: `["9"]`, RowsDone: 9, Attempts: 1, Claim: 2, Owner: "pod-a"}
@@ -82,29 +89,63 @@ func (f *fake) Runs(_ context.Context, filter ledger.RunFilter) ([]ledger.Run, s
 	return []ledger.Run{aRun}, "r0", nil
 }
 
-func (f *fake) Run(_ context.Context, id string) (ledger.Run, []ledger.Unit, error) {
+func (f *fake) Run(_ context.Context, id string) (Story, error) {
 	if id != aRun.ID {
-		return ledger.Run{}, nil, ledger.ErrNotFound
+		return Story{}, ledger.ErrNotFound
 	}
-	return aRun, []ledger.Unit{aUnit}, nil
+	return Story{Run: aRun, Units: []ledger.Unit{aUnit}, Timeline: []ledger.Event{
+		{RunID: "r1", Epoch: 1, Unit: -1, Stage: ledger.StageStarted, Who: "pod-a", At: noon},
+		{ShopID: "1001", Unit: -1, Stage: ledger.StagePaused, Who: "on-call", Message: "too slow", At: noon},
+		{RunID: "r1", Epoch: 1, Unit: 3, Claim: 2, Recovers: 1, Stage: ledger.StageRecovering, Who: "pod-b", At: noon},
+	}}, nil
+}
+
+func (f *fake) Switches(context.Context) ([]ledger.Switch, error) { return f.switches, f.err }
+
+func (f *fake) Requests(_ context.Context, _ time.Time, limit int) ([]ledger.Request, error) {
+	return []ledger.Request{aRequest}[:min(limit, 1)], nil
+}
+
+func (f *fake) Request(_ context.Context, id string) (ledger.Request, ledger.Batch, error) {
+	if id != aRequest.RequestID {
+		return ledger.Request{}, ledger.Batch{}, ledger.ErrNotFound
+	}
+	return aRequest, ledger.Batch{Runs: 2, States: map[ledger.RunState]int{ledger.RunReady: 1, ledger.RunFailed: 1}, Late: 1, Rows: 7}, nil
 }
 
 func (f *fake) Rejects(context.Context, string) ([]ledger.RejectedRow, error) {
 	return []ledger.RejectedRow{{Unit: 3, Dataset: "users", RowKey: "7", Error: "is not UTF-8", At: noon}}, nil
 }
 
-func (f *fake) act(id, who string) error {
-	f.who = who
+func (f *fake) act(id string, by ledger.By) error {
+	f.who, f.why = by.Who, by.Why
 	if id != aRun.ID {
 		return ledger.ErrNotFound
 	}
 	return f.err
 }
 
-func (f *fake) Retry(_ context.Context, id, who string) error   { return f.act(id, who) }
-func (f *fake) Restart(_ context.Context, id, who string) error { return f.act(id, who) }
-func (f *fake) Cancel(_ context.Context, id, who string) error  { return f.act(id, who) }
-func (f *fake) Ready(context.Context) error                     { return f.sick }
+func (f *fake) turn(verb string, on ledger.Scope, by ledger.By) error {
+	f.turned = append(f.turned, verb+" "+on.String())
+	if on.Kind == ledger.ScopeRun {
+		return f.act(on.ID, by)
+	}
+	f.who, f.why = by.Who, by.Why
+	return f.err
+}
+
+func (f *fake) Retry(_ context.Context, id string, by ledger.By) error   { return f.act(id, by) }
+func (f *fake) Restart(_ context.Context, id string, by ledger.By) error { return f.act(id, by) }
+func (f *fake) Cancel(_ context.Context, on ledger.Scope, by ledger.By) (int, error) {
+	return 3, f.turn("cancel", on, by)
+}
+func (f *fake) Pause(_ context.Context, on ledger.Scope, by ledger.By) error {
+	return f.turn("pause", on, by)
+}
+func (f *fake) Resume(_ context.Context, on ledger.Scope, by ledger.By) error {
+	return f.turn("resume", on, by)
+}
+func (f *fake) Ready(context.Context) error { return f.sick }
 
 func (f *fake) Pods(context.Context) ([]ledger.Pod, error) {
 	return []ledger.Pod{{ID: "pod-a", Version: "1", Slots: 4, StartedAt: noon, BeatAt: noon}}, nil

@@ -28,6 +28,8 @@ func (a *API) resources(mux *http.ServeMux) {
 	h := humago.New(mux, describe(a.deps.Version))
 	a.requests(h)
 	a.runs(h)
+	a.switches(h)
+	a.batches(h)
 	a.cluster(h)
 	spec := sync.OnceValues(h.OpenAPI().MarshalJSON)
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {

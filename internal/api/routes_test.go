@@ -119,8 +119,10 @@ func TestMovesOfARun(t *testing.T) {
 	t.Parallel()
 	f := &fake{}
 	a := newAPI(t, f, tokens)
-	for _, verb := range []string{"retry", "restart", "cancel"} {
-		w := ask(a, "POST", "/v1/runs/r1/"+verb, "", bearer(operatorToken))
+	for _, verb := range []string{"retry", "restart", "cancel", "pause", "resume"} {
+		w := ask(a, "POST", "/v1/runs/r1/"+verb, `{"reason": "because"}`, bearer(operatorToken))
+		require.Equal(t, "because", f.why)
+		require.Equal(t, 200, ask(a, "POST", "/v1/runs/r1/"+verb, "", bearer(operatorToken)).Code, "the reason is optional")
 		require.Equal(t, 200, w.Code, w.Body)
 		require.Equal(t, "r1", object(t, w.Body.Bytes())["run_id"])
 		require.Equal(t, "on-call", f.who)
@@ -159,7 +161,7 @@ func TestWhatARunWaitsFor(t *testing.T) {
 	}{
 		{planned, nil, "its planned start at 2026-05-01T13:00:00Z"},
 		{unplanned, nil, "its plan to be written"},
-		{due, nil, "a free slot, or another broadcast of the same shop to be done"},
+		{due, nil, "a free slot"},
 		{warming, nil, ""},
 		{warming, unit(ledger.UnitRunning, ""), ""},
 		{warming, unit(ledger.UnitWaiting, ""), "a free slot"},
@@ -167,8 +169,15 @@ func TestWhatARunWaitsFor(t *testing.T) {
 		{ledger.Run{State: ledger.RunFailed}, nil, "a retry or restart by hand"},
 		{ledger.Run{State: ledger.RunReady}, nil, ""},
 	} {
-		require.Equal(t, c.want, waitsFor(c.run, c.units, now))
+		require.Equal(t, c.want, waitsFor(Story{Run: c.run, Units: c.units}, now))
 	}
+	due.ID, due.ShopID = "r1", "1001"
+	require.Equal(t, "another broadcast of the same shop to be done: run r0", waitsFor(Story{Run: due, Holder: "r0"}, now))
+	require.Equal(t, "a free slot", waitsFor(Story{Run: due, Holder: "r1"}, now))
+	pause := []ledger.Switch{{Scope: ledger.Scope{Kind: ledger.ScopeShop, ID: "1001"}, Who: "me", Why: "too slow"}}
+	require.Equal(t, "its resuming: shop 1001 is paused by me: too slow", waitsFor(Story{Run: due, Switches: pause}, now))
+	require.Equal(t, "paused", stage(Story{Run: due, Switches: pause}))
+	require.Equal(t, "ready", stage(Story{Run: ledger.Run{State: ledger.RunReady, ShopID: "1001"}, Switches: pause}))
 }
 
 func TestETAGoesOnAsItWent(t *testing.T) {

@@ -32,7 +32,18 @@ type RunList struct {
 // RunDetail answers GET /v1/runs/{id}.
 type RunDetail struct {
 	Run
-	Units []Unit `json:"units"`
+	Units    []Unit  `json:"units"`
+	Timeline []Event `json:"timeline" doc:"what happened, oldest first"`
+}
+
+// Reason is the optional body of what people do.
+type Reason struct {
+	Reason string `json:"reason,omitempty" maxLength:"500" doc:"why; recorded with who did it"`
+}
+
+type runAct struct {
+	ID   string `path:"id" doc:"the run's id"`
+	Body *Reason
 }
 
 // RejectList answers GET /v1/runs/{id}/rejects.
@@ -51,7 +62,16 @@ func (a *API) runs(h huma.API) {
 		})
 	a.act(h, "retry", "Take a failed run up where it stopped", a.deps.Runs.Retry)
 	a.act(h, "restart", "Begin a run from scratch", a.deps.Runs.Restart)
-	a.act(h, "cancel", "Call a run off", a.deps.Runs.Cancel)
+	a.act(h, "cancel", "Call a run off", func(ctx context.Context, id string, by ledger.By) error {
+		_, err := a.deps.Runs.Cancel(ctx, ledger.Scope{Kind: ledger.ScopeRun, ID: id}, by)
+		return err
+	})
+	a.act(h, "pause", "Stop a run at its next page, until it is resumed", func(ctx context.Context, id string, by ledger.By) error {
+		return a.deps.Runs.Pause(ctx, ledger.Scope{Kind: ledger.ScopeRun, ID: id}, by)
+	})
+	a.act(h, "resume", "Let a paused run go on from where it stopped", func(ctx context.Context, id string, by ledger.By) error {
+		return a.deps.Runs.Resume(ctx, ledger.Scope{Kind: ledger.ScopeRun, ID: id}, by)
+	})
 }
 
 func (a *API) list(ctx context.Context, in *runFilter) (*out[RunList], error) {
@@ -63,26 +83,40 @@ func (a *API) list(ctx context.Context, in *runFilter) (*out[RunList], error) {
 	if err != nil {
 		return nil, failure(err)
 	}
+	switches, err := a.deps.Runs.Switches(ctx)
+	if err != nil {
+		return nil, failure(err)
+	}
 	list := RunList{Runs: make([]Run, len(runs)), Next: next}
 	now := time.Now()
 	for i, r := range runs {
-		list.Runs[i] = runOf(r, nil, now)
+		list.Runs[i] = runOf(Story{Run: r, Switches: switches}, now)
 	}
 	return answer(list, nil)
 }
 
 func (a *API) one(ctx context.Context, in *runID) (*out[RunDetail], error) {
-	r, units, err := a.deps.Runs.Run(ctx, in.ID)
-	return answer(RunDetail{runOf(r, units, time.Now()), unitsOf(units)}, err)
+	s, err := a.deps.Runs.Run(ctx, in.ID)
+	return answer(RunDetail{runOf(s, time.Now()), unitsOf(s.Units), timelineOf(s.Timeline)}, err)
 }
 
 // act registers a move of a run, which answers with the run as it is then.
-func (a *API) act(h huma.API, verb, summary string, do func(ctx context.Context, id, who string) error) {
+func (a *API) act(h huma.API, verb, summary string, do func(ctx context.Context, id string, by ledger.By) error) {
 	o := op(http.MethodPost, "/v1/runs/{id}/"+verb, verb+"-run", summary, http.StatusNotFound, http.StatusConflict)
-	huma.Register(h, o, func(ctx context.Context, in *runID) (*out[RunDetail], error) {
-		if err := do(ctx, in.ID, whoIs(ctx).name); err != nil {
+	o.SkipValidateBody = true // any body but a reason is as good as none
+	huma.Register(h, o, func(ctx context.Context, in *runAct) (*out[RunDetail], error) {
+		if err := do(ctx, in.ID, by(ctx, in.Body)); err != nil {
 			return nil, failure(err)
 		}
-		return a.one(ctx, in)
+		return a.one(ctx, &runID{ID: in.ID})
 	})
+}
+
+// by is who acts, and why if they say so.
+func by(ctx context.Context, r *Reason) ledger.By {
+	b := ledger.By{Who: whoIs(ctx).name}
+	if r != nil {
+		b.Why = r.Reason
+	}
+	return b
 }

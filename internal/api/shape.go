@@ -37,6 +37,9 @@ type Run struct {
 	MarginSeconds *int64     `json:"margin_seconds" doc:"of a ready run: how long before its deadline; negative: late"`
 	ETASeconds    *int64     `json:"eta_seconds" doc:"until ready, at the speed so far"`
 	WaitsFor      string     `json:"waits_for" doc:"why it does not move; empty: it does, or it has ended"`
+	Stage         string     `json:"stage" enum:"not_started,planned,paused,loading,ready,failed,cancelled,skipped"`
+	Status        *int       `json:"status" enum:"-2,-1,0,1" doc:"-2 cancelled, -1 failed, 0 open, 1 ready; null: skipped"`
+	Paused        string     `json:"paused" doc:"who paused what, and why; empty: it is not paused"`
 }
 
 // Unit is a part of a run. From, to and cursor are JSON arrays of key values as text; empty: the beginning, open-ended,
@@ -58,6 +61,22 @@ type Unit struct {
 	Rejects       int64      `json:"rejects"`
 	StartedAt     *time.Time `json:"started_at"`
 	FinishedAt    *time.Time `json:"finished_at"`
+	ClaimedAt     *time.Time `json:"claimed_at" doc:"when the newest claim was made"`
+	MovedAt       *time.Time `json:"moved_at" doc:"when it last changed; of a running unit: its last page"`
+	Recovers      int64      `json:"recovers" doc:"the last claim that failed or was taken over, which the claims after it make good; 0: none"`
+}
+
+// Event is one entry of a run's timeline.
+type Event struct {
+	At       *time.Time `json:"at"`
+	Stage    string     `json:"stage" doc:"accepted, planned, started, ready, failed, cancelled, paused, taken_over …"`
+	Scope    string     `json:"scope" enum:"run,shop,all" doc:"what it happened to"`
+	Epoch    int        `json:"epoch"`
+	Unit     *int       `json:"unit" doc:"null: to the run as a whole"`
+	Claim    int64      `json:"claim,omitempty"`
+	Recovers int64      `json:"recovers,omitempty" doc:"the claim whose failure this one makes good"`
+	Who      string     `json:"who"`
+	Message  string     `json:"message"`
 }
 
 // Reject is a row that could not be encoded.
@@ -89,7 +108,8 @@ type WidthNow struct {
 	Reason    string `json:"reason" doc:"where width comes from"`
 }
 
-func runOf(r ledger.Run, units []ledger.Unit, now time.Time) Run {
+func runOf(s Story, now time.Time) Run {
+	r := s.Run
 	return Run{
 		RunID: r.ID, ShopID: r.ShopID, BroadcastID: r.BroadcastID, State: string(r.State), Late: r.Late,
 		RowsDone: r.RowsDone, RowsEstimated: r.RowsEstimated, StartsAt: at(r.StartsAt), EndsAt: at(r.EndsAt),
@@ -97,7 +117,8 @@ func runOf(r ledger.Run, units []ledger.Unit, now time.Time) Run {
 		Epoch: r.Epoch, Attempts: r.Attempts, LastError: r.LastError, Reason: r.Reason, RequestID: r.RequestID,
 		Tier: r.Tier, Force: r.Force, Urgent: r.Urgent, CreatedAt: at(r.CreatedAt),
 		UnitsTotal: r.UnitsTotal, UnitsDone: r.UnitsDone, UnitsFailed: r.UnitsFailed,
-		MarginSeconds: margin(r), ETASeconds: eta(r, now), WaitsFor: waitsFor(r, units, now),
+		MarginSeconds: margin(r), ETASeconds: eta(r, now), WaitsFor: waitsFor(s, now),
+		Stage: stage(s), Status: status(r.State), Paused: paused(s),
 	}
 }
 
@@ -108,6 +129,25 @@ func unitsOf(units []ledger.Unit) []Unit {
 			Unit: u.Unit, Dataset: u.Dataset, State: string(u.State), From: u.From, To: u.To, Cursor: u.Cursor,
 			RowsDone: u.RowsDone, Attempts: u.Attempts, Claim: u.Claim, Owner: u.Owner, LastError: u.LastError,
 			RowsEstimated: u.RowsEstimated, Rejects: u.Rejects, StartedAt: at(u.StartedAt), FinishedAt: at(u.FinishedAt),
+			ClaimedAt: at(u.ClaimedAt), MovedAt: at(u.UpdatedAt), Recovers: u.Recovers,
+		}
+	}
+	return list
+}
+
+func timelineOf(events []ledger.Event) []Event {
+	list := make([]Event, len(events))
+	for i, e := range events {
+		list[i] = Event{At: at(e.At), Stage: e.Stage, Scope: ledger.ScopeRun, Epoch: e.Epoch, Claim: e.Claim, Recovers: e.Recovers,
+			Who: e.Who, Message: e.Message}
+		switch {
+		case e.RunID == "" && e.ShopID == "":
+			list[i].Scope = ledger.ScopeAll
+		case e.RunID == "":
+			list[i].Scope = ledger.ScopeShop
+		}
+		if e.Unit >= 0 {
+			list[i].Unit = &e.Unit
 		}
 	}
 	return list

@@ -29,7 +29,15 @@ func eta(r ledger.Run, now time.Time) *int64 {
 }
 
 // waitsFor says why a run does not move. Without its units (in lists) it says what the run alone tells.
-func waitsFor(r ledger.Run, units []ledger.Unit, now time.Time) string {
+func waitsFor(s Story, now time.Time) string {
+	r, units := s.Run, s.Units
+	open := r.State == ledger.RunPlanned || r.State == ledger.RunWarming
+	if why := paused(s); why != "" && open {
+		return "its resuming: " + why
+	}
+	if open && s.Holder != "" && s.Holder != r.ID && !now.Before(r.PlannedStart) {
+		return "another broadcast of the same shop to be done: run " + s.Holder
+	}
 	switch r.State {
 	case ledger.RunPlanned:
 		switch {
@@ -40,7 +48,7 @@ func waitsFor(r ledger.Run, units []ledger.Unit, now time.Time) string {
 		case now.Before(r.PlannedStart):
 			return "its planned start at " + r.PlannedStart.UTC().Format(time.RFC3339)
 		}
-		return "a free slot, or another broadcast of the same shop to be done"
+		return "a free slot"
 	case ledger.RunWarming:
 		return unitsWaitFor(units)
 	case ledger.RunFailed:
@@ -68,4 +76,46 @@ func unitsWaitFor(units []ledger.Unit) string {
 		return "a free slot"
 	}
 	return failing
+}
+
+// paused is the widest switch that pauses a run, as text.
+func paused(s Story) string {
+	for _, w := range s.Switches {
+		if w.Covers(s.ShopID, s.ID) {
+			return w.String()
+		}
+	}
+	return ""
+}
+
+// stage is where a run stands, finer than its state.
+func stage(s Story) string {
+	switch {
+	case s.State != ledger.RunPlanned && s.State != ledger.RunWarming:
+		return string(s.State)
+	case paused(s) != "":
+		return "paused"
+	case s.State == ledger.RunWarming:
+		return "loading"
+	case s.PlannedAt.IsZero():
+		return "not_started"
+	}
+	return "planned"
+}
+
+// status is the state as a number that sorts: the worse, the lower.
+func status(s ledger.RunState) *int {
+	n := 0
+	switch s {
+	case ledger.RunSkipped:
+		return nil
+	case ledger.RunCancelled:
+		n = -2
+	case ledger.RunFailed:
+		n = -1
+	case ledger.RunReady:
+		n = 1
+	case ledger.RunPlanned, ledger.RunWarming:
+	}
+	return &n
 }

@@ -56,6 +56,7 @@ type App struct {
 	sources map[string]*source.Source
 
 	queue  *queue.Queue
+	leases *lease.Manager
 	alerts *alert.Dispatcher
 	intake *intake.Intake
 	api    *api.API
@@ -64,7 +65,8 @@ type App struct {
 	server *workers.IntakeServer
 	drain  chan struct{}
 
-	lead func(context.Context) // campaigns and, while this pod leads, does the cluster's upkeep
+	watch []func(context.Context) // loops of every pod
+	lead  func(context.Context)   // campaigns and, while this pod leads, does the cluster's upkeep
 
 	strays   func(context.Context) error // lets go of units that the ledger thinks are this pod's
 	handlers func()                      // waits for those that run
@@ -224,6 +226,8 @@ func (a *App) assemble(bound []*source.Bound) error {
 	}
 	a.queue = queue.New(a.queueDB)
 	flags, leases := cache.NewFlags(a.queueDB), lease.New(a.queueDB, p.Lease)
+	a.leases = leases
+	writer := cache.New(a.cacheDB)
 	retry := workers.RetryPolicy{Retry: p.Retry, Definitive: load.Definitive}
 	enqueue := &plan.Tasks{Queue: a.queue, Attempts: p.Retry.Attempts}
 	settler := &load.Settler{Ledger: a.ledger, Flags: flags, Leases: leases, Alerts: a.alerts, Log: a.log}
@@ -238,12 +242,14 @@ func (a *App) assemble(bound []*source.Bound) error {
 	handler := &workers.LoadHandler{
 		Pod: a.id, Ledger: a.ledger, Leases: leases, Settler: settler, Datasets: loaded, Expire: p.Expire, Retry: retry,
 		Loader: &load.Loader{
-			Ledger: a.ledger, Cache: cache.New(a.cacheDB), Metrics: load.NewMetrics(a.reg),
+			Ledger: a.ledger, Cache: writer, Metrics: load.NewMetrics(a.reg),
 			Limits: load.Limits{PageRows: p.PageRows, PageBytes: p.PageBytes, MaxRejects: p.MaxRejects},
 		},
 		Alerts: a.alerts, Drain: a.drain, Metrics: workers.NewMetrics(a.reg), Log: a.log,
 	}
 	a.strays, a.handlers = handler.Strays, handler.Wait
+	signals := &workers.Signals{Client: a.queueDB, Look: handler.Look, Cancel: a.intake.Cancel, Log: a.log}
+	a.watch = []func(context.Context){handler.Watch, signals.Run}
 	planner := &workers.PlanHandler{
 		Planner: &plan.Planner{Ledger: a.ledger, Datasets: planned, Tasks: enqueue, UnitRows: p.UnitRows, Log: a.log},
 		Ledger:  a.ledger, Retry: retry, Alerts: a.alerts,
@@ -253,8 +259,9 @@ func (a *App) assemble(bound []*source.Bound) error {
 		&workers.RequestHandler{Intake: a.intake, Alerts: a.alerts}, planner, a.alerts), a.log)
 	a.reg.MustRegister(newGauges(a))
 	reconciler := &upkeep.Reconciler{
-		Ledger: a.ledger, Queue: a.queue, Tasks: enqueue, TaskID: plan.TaskID, Settler: settler, Alerts: a.alerts,
-		PodDead: p.PodDead, Attempts: p.Retry.Attempts, Log: a.log, Actions: upkeep.NewActions(a.reg),
+		Ledger: a.ledger, Queue: a.queue, Tasks: enqueue, TaskID: plan.TaskID, PlanID: plan.IDOf, Flags: flags, Stamps: writer,
+		Nodes: func(ctx context.Context) ([]redisconn.Node, error) { return redisconn.Nodes(ctx, a.cacheDB) }, Settler: settler, Alerts: a.alerts,
+		PodDead: p.PodDead, Attempts: p.Retry.Attempts, Watch: p.Watch, Log: a.log, Actions: upkeep.NewActions(a.reg),
 	}
 	a.lead = func(ctx context.Context) { lease.NewLeader(a.queueDB, a.id).Run(ctx, reconciler.Run) }
 	return a.serve()

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/hibiken/asynqmon"
@@ -13,13 +14,14 @@ import (
 	"github.com/prewarm-go/prewarm/internal/board"
 	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/intake"
+	"github.com/prewarm-go/prewarm/internal/lease"
 	"github.com/prewarm-go/prewarm/internal/ledger"
 )
 
 // serve puts the HTTP side together.
 func (a *App) serve() (err error) {
 	a.api, err = api.New(api.Deps{
-		Intake: a.intake, Runs: runs{a.ledger, a.intake}, Health: health{a}, Width: width{a}, Alerts: a.alerts,
+		Intake: a.intake, Runs: runs{a.ledger, a.intake, a.leases}, Health: health{a}, Width: width{a}, Alerts: a.alerts,
 		Board: board.Handler(), Monitor: a.monitor(false), MonitorReadOnly: a.monitor(true),
 		Metrics: promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{}),
 		Listen:  a.cfg.HTTP.Listen, Tokens: a.cfg.HTTP.Tokens, TLS: a.cfg.HTTP.TLS, Version: a.opts.Version, Log: a.log,
@@ -64,6 +66,7 @@ const monitorPool = 4
 type runs struct {
 	ledger *ledger.Store
 	intake *intake.Intake
+	leases *lease.Manager
 }
 
 var _ api.Runs = runs{}
@@ -72,13 +75,27 @@ func (r runs) Runs(ctx context.Context, f ledger.RunFilter) ([]ledger.Run, strin
 	return r.ledger.Runs(ctx, f)
 }
 
-func (r runs) Run(ctx context.Context, id string) (ledger.Run, []ledger.Unit, error) {
+// shownEvents is how many entries of a run's timeline are shown, the newest.
+const shownEvents = 500
+
+func (r runs) Run(ctx context.Context, id string) (api.Story, error) {
 	run, err := r.ledger.Run(ctx, id)
 	if err != nil {
-		return ledger.Run{}, nil, err
+		return api.Story{}, err
 	}
-	units, err := r.ledger.Units(ctx, id, run.Epoch)
-	return run, units, err
+	s := api.Story{Run: run}
+	if s.Units, err = r.ledger.Units(ctx, id, run.Epoch); err != nil {
+		return s, err
+	}
+	if s.Timeline, err = r.ledger.Timeline(ctx, run, shownEvents); err != nil {
+		return s, err
+	}
+	if s.Switches, err = r.ledger.Switches(ctx); err != nil {
+		return s, err
+	}
+	// A queue that does not answer is no reason not to show what the ledger knows.
+	s.Holder, _, _ = r.leases.Holder(ctx, run.ShopID)
+	return s, nil
 }
 
 // shownRejects is how many of a run's rejects are shown.
@@ -91,14 +108,46 @@ func (r runs) Rejects(ctx context.Context, id string) ([]ledger.RejectedRow, err
 	return r.ledger.Rejects(ctx, id, shownRejects)
 }
 
-func (r runs) Retry(ctx context.Context, id, who string) error { return r.intake.Retry(ctx, id, who) }
+func (r runs) Switches(ctx context.Context) ([]ledger.Switch, error) { return r.ledger.Switches(ctx) }
 
-func (r runs) Restart(ctx context.Context, id, who string) error {
-	return r.intake.Restart(ctx, id, who)
+func (r runs) Retry(ctx context.Context, id string, by ledger.By) error {
+	return r.intake.Retry(ctx, id, by)
 }
 
-func (r runs) Cancel(ctx context.Context, id, who string) error {
-	return r.intake.Cancel(ctx, id, "cancelled by "+who)
+func (r runs) Restart(ctx context.Context, id string, by ledger.By) error {
+	return r.intake.Restart(ctx, id, by)
+}
+
+func (r runs) Cancel(ctx context.Context, on ledger.Scope, by ledger.By) (int, error) {
+	if on.Kind == ledger.ScopeRun {
+		return 1, r.intake.Cancel(ctx, on.ID, by)
+	}
+	return r.intake.CancelAll(ctx, on, by)
+}
+
+func (r runs) Pause(ctx context.Context, on ledger.Scope, by ledger.By) error {
+	return r.intake.Pause(ctx, on, by)
+}
+
+func (r runs) Resume(ctx context.Context, on ledger.Scope, by ledger.By) error {
+	return r.intake.Resume(ctx, on, by)
+}
+
+func (r runs) Requests(ctx context.Context, before time.Time, limit int) ([]ledger.Request, error) {
+	return r.ledger.Requests(ctx, before, limit)
+}
+
+func (r runs) Request(ctx context.Context, id string) (ledger.Request, ledger.Batch, error) {
+	req, err := r.ledger.Request(ctx, id)
+	if err != nil {
+		return req, ledger.Batch{}, err
+	}
+	ids, err := intake.RunsOf(req.Outcomes)
+	if err != nil {
+		return req, ledger.Batch{}, err
+	}
+	b, err := r.ledger.Batch(ctx, ids)
+	return req, b, err
 }
 
 // health says how the pod is.

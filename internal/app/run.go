@@ -31,6 +31,9 @@ func (a *App) run(ctx context.Context) error {
 	a.endLoop = end
 	a.loops.Go(func() { a.pulse(loops) })
 	a.loops.Go(func() { a.lead(loops) })
+	for _, loop := range a.watch {
+		a.loops.Go(func() { loop(loops) })
+	}
 	if err := a.server.Start(); err != nil {
 		return err
 	}

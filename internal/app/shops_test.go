@@ -218,6 +218,12 @@ func equal(want, got any) bool {
 	return true
 }
 
+// dataKeys is how many keys a cache has beside the runs' marks.
+func dataKeys(t *testing.T, c *redis.Client) int {
+	t.Helper()
+	return int(c.DBSize(t.Context()).Val()) - len(c.Keys(t.Context(), "prewarm:*:mark:*").Val())
+}
+
 // snapshot is all that a Redis holds, with expiries.
 func snapshot(t *testing.T, c *redis.Client) map[string]string {
 	t.Helper()

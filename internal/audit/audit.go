@@ -6,12 +6,14 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/prewarm-go/prewarm/internal/cache"
 	"github.com/prewarm-go/prewarm/internal/dataset"
+	"github.com/prewarm-go/prewarm/internal/redisconn"
 	"github.com/prewarm-go/prewarm/internal/source"
 )
 
@@ -241,12 +243,13 @@ func equal(a, b map[string]string) bool {
 	return true
 }
 
-// Extras counts the keys of the cache that no row of the shops compared so far has. It is for a cache that holds nothing else.
+// Extras counts the keys of the cache, prewarm's own marks aside, that no row of the shops compared so far has. It is for a
+// cache that holds nothing else.
 func (a *Auditor) Extras(ctx context.Context) error {
 	iter := a.Cache.Scan(ctx, 0, "", 1000).Iterator()
 	extra := map[string]struct{}{} // SCAN may show a key twice
 	for iter.Next(ctx) {
-		if _, ok := a.seen[iter.Val()]; !ok {
+		if _, ok := a.seen[iter.Val()]; !ok && !strings.HasPrefix(iter.Val(), redisconn.Own) {
 			extra[iter.Val()] = struct{}{}
 		}
 	}

@@ -3,6 +3,8 @@ package cache
 import (
 	"errors"
 	"fmt"
+
+	"github.com/prewarm-go/prewarm/internal/dataset"
 )
 
 // ErrMisused: a batch was put together wrongly, which is a bug. Nothing of it is written.
@@ -24,6 +26,22 @@ const (
 	Del
 	// Touch: key. It gets the expiry and keeps its value; one that is not there stays so.
 	Touch
+
+	// SetNewer: key, version, value, which is an object with the version's column. If the key holds a newer version,
+	// that one stays and gets the expiry. A row without a version has an empty one, which is older than any; so is what
+	// the key holds if no version can be read from it. Of equal versions the later write wins.
+	SetNewer
+	// HSetNewer: key, version, then as HSet; the version's column is a field. As one, and as SetNewer.
+	HSetNewer
+
+	// SetMissing: key, value. A key that is there is left alone, with its expiry, whatever it holds; but one whose
+	// expiry is of Expiry.Former gets the new one, and keeps its value.
+	SetMissing
+	// HSetMissing: key, then as HSet; there is nothing to remove, and without fields nothing is written. As one, and as
+	// SetMissing.
+	HSetMissing
+	// TouchMissing: key. It gets the expiry if its own is of Expiry.Former.
+	TouchMissing
 )
 
 // Arenas that grew beyond these are let go by Reset, so that one page of huge rows does not stay for the process' life.
@@ -44,7 +62,9 @@ const (
 //
 // The zero Batch is ready for use; Reset makes one ready for the next page. A Batch is for one goroutine.
 type Batch struct {
-	Buf []byte
+	Buf     []byte
+	Version dataset.Version // of SetNewer and HSetNewer; Reset keeps it
+	Stamp   *Stamp          // written behind the last command; nil: none
 
 	args []argument
 	cmds []command
@@ -98,6 +118,8 @@ func (b *Batch) End() {
 	c := b.cmds[len(b.cmds)-1]
 	if what := c.check(b.args[c.first:]); what != "" {
 		b.misused(what)
+	} else if (c.op == SetNewer || c.op == HSetNewer) && b.Version.Column == "" {
+		b.misused("no Version")
 	} else if b.args[len(b.args)-1].end != len(b.Buf) {
 		b.misused("End before EndArg")
 	}
@@ -121,14 +143,32 @@ func (c command) check(args []argument) string {
 	switch {
 	case len(args) == 0 || args[0].drop:
 		return "no key"
-	case drops > 0 && c.op != HSet:
+	case drops > 0 && c.op != HSet && c.op != HSetNewer && c.op != HSetMissing:
 		return "EndDrop outside HSet"
-	case c.op == Set && rest != 1:
-		return "Set needs one value"
-	case (c.op == Del || c.op == Touch) && rest != 0:
-		return "Del and Touch have no value"
-	case (c.op == HSet || c.op == ReplaceHash) && rest%2 != 0:
-		return "a field without a value"
+	}
+	switch c.op {
+	case Set, SetMissing:
+		if rest != 1 {
+			return "Set needs one value"
+		}
+	case SetNewer:
+		if rest != 2 {
+			return "SetNewer needs a version and a value"
+		}
+	case Del, Touch, TouchMissing:
+		if rest != 0 {
+			return "Del and Touch have no value"
+		}
+	case HSetNewer:
+		if rest < 1 || args[1].drop {
+			return "HSetNewer needs a version"
+		}
+		rest--
+		fallthrough
+	case HSet, ReplaceHash, HSetMissing:
+		if rest%2 != 0 {
+			return "a field without a value"
+		}
 	}
 	return ""
 }
@@ -159,7 +199,7 @@ func (b *Batch) Bytes() int { return len(b.Buf) }
 // Reset empties the batch and keeps its arenas, unless they have grown too large.
 func (b *Batch) Reset() {
 	b.RollbackTo(Mark{})
-	b.err = nil
+	b.err, b.Stamp = nil, nil
 	if cap(b.Buf) > keepBytes {
 		b.Buf = nil
 	}

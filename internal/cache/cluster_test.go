@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/dataset"
 	"github.com/prewarm-go/prewarm/internal/testenv"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -80,12 +81,29 @@ func TestRedisCluster(t *testing.T) {
 	require.Nil(t, flags[0])
 	require.Equal(t, int64(12), flags[1].Rows)
 
+	keepsTheNewer(t, client, 0)
+	leavesAloneWhatIsThere(t, client, 0)
+	race(t, client, func(ctx context.Context) {
+		for i := 0; ctx.Err() == nil; i++ {
+			nodes[i%len(nodes)].ScriptFlush(ctx)
+		}
+	})
+
 	moveSlot(t, nodes, "moved")
-	var b Batch
+	for _, node := range nodes { // as one that took over and never saw a script
+		require.NoError(t, node.ScriptFlush(t.Context()).Err())
+	}
+	b := *versioned(dataset.OrderNumber)
 	put(&b, Set, "moved", "1")
 	put(&b, ReplaceHash, "{moved}", "f", "v")
+	putRow(&b, "{moved}:s", false, "5", "new")
+	putRow(&b, "{moved}:s", false, "4", "old")
+	putRow(&b, "{moved}:h", true, "5", "new")
+	putRow(&b, "{moved}:h", true, "4", "old")
 	require.NoError(t, New(client).Write(t.Context(), &b, later()), "a slot that moved is followed")
 	require.Equal(t, "1", client.Get(t.Context(), "moved").Val())
+	require.Equal(t, "new", tagOf(t, client, "{moved}:s", false))
+	require.Equal(t, "new", tagOf(t, client, "{moved}:h", true))
 
 	for _, node := range nodes { // one of three is full: only its keys fail
 		require.NoError(t, node.ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err())

@@ -55,7 +55,7 @@ func (b *Batch) failure(from, to int, err error) error {
 	if e.Err != nil {
 		return e
 	}
-	if err != nil { // not one command was blamed
+	if err != nil && !errors.Is(err, redis.Nil) { // not one command was blamed
 		return &WriteError{Failed: to - from, Sent: to, Key: string(b.arg(b.cmds[from].first)), Err: err}
 	}
 	return nil

@@ -15,11 +15,15 @@ type wire struct {
 	owner  []int // of each of cmds: the index of the batch's command that it is part of
 	args   []any
 	expiry []int64
+	resend []redis.Cmder
+
+	column, order any // of the batch's Version
 }
 
 func (w *wire) reset() {
 	clear(w.cmds[:cap(w.cmds)])
 	clear(w.args[:cap(w.args)])
+	clear(w.resend[:cap(w.resend)])
 	w.next()
 	if cap(w.args) > keepArgs {
 		*w = wire{}
@@ -40,6 +44,18 @@ func (w *wire) add(ctx context.Context, b *Batch, i int, e Expiry) {
 		from := len(w.args)
 		w.args = append(w.args, "set", key, b.arg(first+1), "pxat", w.expires(b, first, e))
 		w.push(i, redis.NewStatusCmd(ctx, w.since(from)...))
+	case SetNewer, SetMissing:
+		from := len(w.args)
+		w.args = append(w.args, "set", key, b.arg(end-1), "pxat", w.expires(b, first, e), "nx")
+		w.push(i, redis.NewStatusCmd(ctx, w.since(from)...))
+	case HSetNewer:
+		w.push(i, w.newer(ctx, b, i, e))
+	case HSetMissing:
+		w.push(i, w.missing(ctx, b, i, e))
+	case TouchMissing:
+		if len(e.Former) > 0 {
+			w.push(i, w.missing(ctx, b, i, e))
+		}
 	case HSet:
 		w.hset(ctx, b, i, key)
 		w.hdel(ctx, b, i, key)
@@ -108,7 +124,9 @@ func (w *wire) expire(ctx context.Context, b *Batch, i int, key any, e Expiry) {
 }
 
 func (w *wire) push(owner int, cmd redis.Cmder) {
-	cmd.SetFirstKeyPos(1) // what Redis Cluster routes by
+	if _, script := cmd.(*redis.Cmd); !script {
+		cmd.SetFirstKeyPos(1) // what Redis Cluster routes by
+	}
 	w.cmds, w.owner = append(w.cmds, cmd), append(w.owner, owner)
 }
 
@@ -116,7 +134,9 @@ func (w *wire) push(owner int, cmd redis.Cmder) {
 func (w *wire) since(from int) []any { return w.args[from:len(w.args):len(w.args)] }
 
 // expires is the key's expiry as an argument: a pointer into a slab, which an interface holds without an allocation.
-func (w *wire) expires(b *Batch, key int, e Expiry) *int64 {
-	w.expiry = append(w.expiry, e.millis(b.arg(key)))
+func (w *wire) expires(b *Batch, key int, e Expiry) *int64 { return w.slab(e.millis(b.arg(key))) }
+
+func (w *wire) slab(n int64) *int64 {
+	w.expiry = append(w.expiry, n)
 	return &w.expiry[len(w.expiry)-1]
 }

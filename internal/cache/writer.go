@@ -1,5 +1,20 @@
 // Package cache owns what is written to Redis: the commands of a page, when keys expire, whether every one of them was
 // accepted, and the flags that say a shop is warm. What keys and values hold is the datasets' business.
+//
+// What is there already is overwritten, kept if it is newer, or left alone: see Op. The last two are decided in Redis,
+// key by key, so that nothing can come in between. A version is read from the value itself (newer.lua): a key of its own
+// for it would take more memory than most rows, would have to be in the same slot, and would not see what the
+// application writes. Deleted rows have no version: the operation that will compare a tombstone's belongs beside SetNewer.
+//
+// Measured, in the server's time per row of 290 bytes and 12 columns (BenchmarkModes; SET of a new key: 3.8 µs):
+//
+//	                 objects             hashes
+//	                 new      there      new      there
+//	always           1        0.65       1        0.7
+//	newer            1.1      2.8        1.9      2.1
+//	missing          1.1      0.55       1.8      1.5
+//
+// each as a multiple of `always` on new keys.
 package cache
 
 import (
@@ -25,7 +40,7 @@ type Writer struct {
 func New(client redis.UniversalClient) *Writer { return &Writer{client: client} }
 
 // Write sends a batch, and returns nil only if every command of it succeeded. Otherwise the error is a *WriteError, the
-// context's, or ErrMisused. Whatever was written stays; writing the batch again is always safe.
+// context's, a *LostError by the batch's stamp, or ErrMisused. Whatever was written stays; writing the batch again is always safe.
 //
 // Set and ReplaceHash are atomic with their expiry. HSet is two commands, because a transaction per row would cost a
 // round trip per row on a Redis Cluster: a connection that is cut between them leaves one hash without an expiry until
@@ -37,6 +52,7 @@ func (w *Writer) Write(ctx context.Context, b *Batch, e Expiry) error {
 	if b.err != nil {
 		return fmt.Errorf("write to the cache: %w", b.err)
 	}
+	b.wire.column, b.wire.order = b.Version.Column, b.Version.Order
 	for from := 0; from < len(b.cmds); {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
@@ -46,7 +62,11 @@ func (w *Writer) Write(ctx context.Context, b *Batch, e Expiry) error {
 		for i := from; i < to; i++ {
 			b.wire.add(ctx, b, i, e)
 		}
-		if err := w.send(ctx, b, from, to); err != nil {
+		var stamps []*redis.Cmd
+		if to == len(b.cmds) && b.Stamp != nil {
+			stamps = w.stamps(ctx, *b.Stamp, e)
+		}
+		if err := w.send(ctx, b, from, to, e, stamps); err != nil {
 			return err
 		}
 		from = to
@@ -68,14 +88,42 @@ func (b *Batch) piece(from int) (to int) {
 	return to
 }
 
-func (w *Writer) send(ctx context.Context, b *Batch, from, to int) error {
-	var pipe redis.Pipeliner
-	if b.cmds[from].op == ReplaceHash {
+// send writes a piece. Its stamps go with it, unless it is a transaction, whose keys must be in one slot.
+func (w *Writer) send(ctx context.Context, b *Batch, from, to int, e Expiry, stamps []*redis.Cmd) error {
+	tx := b.cmds[from].op == ReplaceHash
+	pipe := w.client.Pipeline()
+	if tx {
 		pipe = w.client.TxPipeline()
-	} else {
-		pipe = w.client.Pipeline()
 	}
-	_ = pipe.BatchProcess(ctx, b.wire.cmds...) // queues only
-	_, err := pipe.Exec(ctx)
-	return b.failure(from, to, err)
+	if err := w.exec(ctx, pipe, b, from, to, e, stamps, tx); err != nil || len(stamps) == 0 {
+		return err
+	}
+	if tx {
+		pipe = w.client.Pipeline()
+		queue(ctx, pipe, stamps)
+		_, _ = pipe.Exec(ctx) // each reply holds its own error
+	}
+	return b.Stamp.check(stamps)
+}
+
+func queue(ctx context.Context, pipe redis.Pipeliner, stamps []*redis.Cmd) {
+	for _, s := range stamps {
+		_ = pipe.Process(ctx, s)
+	}
+}
+
+// exec sends a piece, and again what needs another round.
+func (w *Writer) exec(ctx context.Context, pipe redis.Pipeliner, b *Batch, from, to int, e Expiry, stamps []*redis.Cmd, tx bool) error {
+	first := true
+	for cmds := b.wire.cmds; ; pipe = w.client.Pipeline() {
+		_ = pipe.BatchProcess(ctx, cmds...) // queues only
+		if first && !tx {
+			queue(ctx, pipe, stamps)
+		}
+		first = false
+		_, err := pipe.Exec(ctx)
+		if cmds = b.wire.again(ctx, b, e); len(cmds) == 0 {
+			return b.failure(from, to, err)
+		}
+	}
 }

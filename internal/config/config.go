@@ -67,7 +67,16 @@ type Policy struct {
 	MaxBroadcast time.Duration `yaml:"max_broadcast"` // longest broadcast that is believed; default 48h
 	MaxAhead     time.Duration `yaml:"max_ahead"`     // furthest announcement that is believed; default 720h
 	PodDead      time.Duration `yaml:"pod_dead"`      // a pod whose heartbeat is older is dead; default 10s
+	Watch        Watch         `yaml:"watch"`
 	Retry        Retry         `yaml:"retry"`
+}
+
+// Watch says when a unit or a run takes too long, although its pod is alive. Near a deadline NoProgress and a
+// run's Overtime are shorter: a quarter of the time that was left when it began, but not less than AtLeast.
+type Watch struct {
+	NoProgress time.Duration `yaml:"no_progress"` // a unit whose cursor stands still is taken over; default 40m
+	Overtime   time.Duration `yaml:"overtime"`    // a unit that runs longer is taken over, a run that takes longer is told; default 1h
+	AtLeast    time.Duration `yaml:"at_least"`    // default 1m; must be longer than any one statement may take
 }
 
 // WarmWhen: shops with fewer rows are skipped unless their tier is "ka" or the request forces them.

@@ -26,6 +26,7 @@ func Defaults() Config {
 			MaxBroadcast: 48 * time.Hour,
 			MaxAhead:     720 * time.Hour,
 			PodDead:      10 * time.Second,
+			Watch:        Watch{NoProgress: 40 * time.Minute, Overtime: time.Hour, AtLeast: time.Minute},
 			Retry:        Retry{Attempts: 3, Backoff: Backoff{First: 5 * time.Second, Max: 2 * time.Minute}},
 		},
 		Width: Width{Min: 1, Max: 64, MaxPerPod: 32},

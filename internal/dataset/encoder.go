@@ -18,6 +18,8 @@ type Encoder struct {
 	labels  []string // `{"id":`, `,"name":` …, one per visible column
 	key     []slot
 	field   []slot
+	version int // of the visible columns; -1: rows are not compared
+	order   string
 }
 
 // slot is one piece of a template, resolved.
@@ -47,6 +49,9 @@ func Compile(spec Spec, cols []Column, visible int) (*Encoder, error) {
 		if err := e.nest(name); err != nil {
 			return nil, err
 		}
+	}
+	if err := e.findVersion(); err != nil {
+		return nil, err
 	}
 	var err error
 	if e.key, err = e.resolve("key", spec.Key); err != nil {

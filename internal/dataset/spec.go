@@ -38,6 +38,8 @@ type Spec struct {
 	Field string `yaml:"field,omitempty"` // ValueHash with all rows under one key: the field's template
 
 	ChangedAt string `yaml:"changed_at,omitempty"` // column that holds when the row changed
+	Write     string `yaml:"write,omitempty"`      // WriteAlways (default), WriteNewer, WriteMissing
+	Version   string `yaml:"version,omitempty"`    // WriteNewer: column that grows with every change of the row; default: ChangedAt
 
 	// For what the database does not tell.
 	ShopType string   `yaml:"shop_type,omitempty"` // query form: ShopInteger or ShopText, the type `:shop` is compared with

@@ -40,6 +40,7 @@ func (s Spec) Validate() error {
 		v.tableForm()
 	}
 	v.value()
+	v.write()
 	v.hints()
 	return errors.Join(v.errs...)
 }

@@ -16,6 +16,11 @@ func usersSpec() Spec {
 		Columns: []string{"user_id", "nickname", "tags"}, Key: "user:{shop}:{user_id}"}
 }
 
+func with(s Spec, change func(*Spec)) Spec {
+	change(&s)
+	return s
+}
+
 func TestValidDeclarations(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]Spec{
@@ -28,6 +33,12 @@ func TestValidDeclarations(t *testing.T) {
 		"table":           usersSpec(),
 		"table, composite": {Name: "sal", Table: "hr.salaries", Shop: "dept", By: []string{"emp", "from_date"}, Columns: []string{"amount"},
 			Key: "sal:{{x}}:{emp}:{from_date}", Value: ValueHash, Where: "(amount > 0) AND note <> ')'", ChangedAt: "from_date"},
+		"newer":                  with(usersSpec(), func(s *Spec) { s.Write, s.Version = WriteNewer, "nickname" }),
+		"newer, by changed_at":   with(usersSpec(), func(s *Spec) { s.Write, s.ChangedAt = WriteNewer, "tags" }),
+		"newer, one row":         with(shopSpec(), func(s *Spec) { s.Write, s.Version = WriteNewer, "name" }),
+		"newer, row hash":        with(shopSpec(), func(s *Spec) { s.Write, s.Version, s.Value = WriteNewer, "name", ValueHash }),
+		"always":                 with(usersSpec(), func(s *Spec) { s.Write = WriteAlways }),
+		"missing":                {Name: "a", Query: "SELECT id FROM s WHERE shop_id = :shop", Key: "a:{shop}", Value: ValueJSONArray, Write: WriteMissing},
 		"names in other scripts": {Name: "a", Table: "用户", Shop: "店铺", By: []string{"编号"}, Columns: []string{"名称"}, Key: "{shop}:{编号}"},
 	} {
 		require.NoError(t, s.Validate(), name)
@@ -88,7 +99,18 @@ func TestWhatIsWrongIsNamedWithFieldAndRemedy(t *testing.T) {
 		"field touching":    {shopSpec, func(s *Spec) { s.Value, s.Key, s.Field = ValueHash, "a:{shop}", "{id}{x}" }, "field: {id}{x}"},
 		"hash of table":     {usersSpec, func(s *Spec) { s.Value, s.Key, s.Field = ValueHash, "a:{shop}", "{user_id}" }, "key: lacks {user_id}"},
 		"changed_at":        {usersSpec, func(s *Spec) { s.ChangedAt = "NOW()" }, "changed_at: cannot contain"},
-		"json not read":     {usersSpec, func(s *Spec) { s.JSON = []string{"doc"} }, "json: names doc"},
+		"unknown write":     {usersSpec, func(s *Spec) { s.Write = "newest" }, `write: "newest" is not known; use always, newer or missing`},
+		"version, always":   {usersSpec, func(s *Spec) { s.Version = "tags" }, "version: is for write: newer only"},
+		"no version":        {usersSpec, func(s *Spec) { s.Write = WriteNewer }, "version: is missing, and so is changed_at"},
+		"version not read":  {usersSpec, func(s *Spec) { s.Write, s.Version = WriteNewer, "at" }, "version: names at, which is not among columns"},
+		"changed_at unread": {usersSpec, func(s *Spec) { s.Write, s.ChangedAt = WriteNewer, "at" }, "changed_at: names at, which is not among columns"},
+		"version quoted":    {shopSpec, func(s *Spec) { s.Write, s.Version = WriteNewer, "`at`" }, "version: cannot contain"},
+		"newer, array": {shopSpec, func(s *Spec) { s.Write, s.Version, s.Key, s.Value = WriteNewer, "id", "a:{shop}", ValueJSONArray },
+			"write: newer compares row by row"},
+		"newer, one hash": {shopSpec, func(s *Spec) {
+			s.Write, s.Version, s.Key, s.Value, s.Field = WriteNewer, "id", "a:{shop}", ValueHash, "{id}"
+		}, "write: newer compares row by row"},
+		"json not read": {usersSpec, func(s *Spec) { s.JSON = []string{"doc"} }, "json: names doc"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -48,6 +48,8 @@ type Leases interface {
 type Tasks interface {
 	Plan(ctx context.Context, run ledger.Run) error
 	Units(ctx context.Context, units []ledger.Due) error
+	// Nudge tells all pods that something was paused or called off. They find it by themselves too.
+	Nudge(ctx context.Context) error
 }
 
 // Config is what an Intake works with; all fields are needed.
@@ -80,12 +82,17 @@ func (in *Intake) Accept(ctx context.Context, body []byte, via string) (Answer, 
 	if requestID == "" {
 		requestID = id
 	}
+	// Pods' clocks may differ; the ledger's decides what is over and what is urgent.
+	now, err := in.Ledger.Now(ctx)
+	if err != nil {
+		return Answer{}, err
+	}
 	outcomes := make([]Outcome, len(items))
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(width)
 	for i, it := range items {
 		group.Go(func() (err error) {
-			outcomes[i], err = in.one(gctx, it, requestID)
+			outcomes[i], err = in.one(gctx, it, requestID, now)
 			return err
 		})
 	}
@@ -147,8 +154,8 @@ func newID() string {
 }
 
 // one answers one broadcast. An error means that it could not be answered, not that it is bad.
-func (in *Intake) one(ctx context.Context, it item, requestID string) (Outcome, error) {
-	b, now := it.Broadcast, time.Now()
+func (in *Intake) one(ctx context.Context, it item, requestID string, now time.Time) (Outcome, error) {
+	b := it.Broadcast
 	out := Outcome{BroadcastID: short(b.BroadcastID), ShopID: short(b.ShopID)}
 	if bad := in.invalid(it, now); bad != nil {
 		out.Outcome, out.Reason = Invalid, bad.Error()
@@ -202,7 +209,7 @@ func (in *Intake) act(ctx context.Context, b tasks.Broadcast, requestID string, 
 		return out, nil
 	case actCancel:
 		out.Outcome = Cancelled
-		return out, in.Cancel(ctx, run.ID, "called off by upstream, request "+requestID)
+		return out, in.Cancel(ctx, run.ID, ledger.By{Who: "request " + requestID, Why: "called off by upstream"})
 	case actReschedule:
 		return in.reschedule(ctx, *run, times, requestID, out)
 	case actResume:
@@ -211,7 +218,7 @@ func (in *Intake) act(ctx context.Context, b tasks.Broadcast, requestID string, 
 		if !sameTimes(b, run.StartsAt, run.EndsAt) {
 			moved = &times
 		}
-		if err := in.Ledger.Retry(ctx, run.ID, moved); err != nil {
+		if err := in.Ledger.Retry(ctx, run.ID, moved, ledger.By{Who: "request " + requestID, Why: "announced again"}); err != nil {
 			return out, err
 		}
 		return out, in.enqueue(ctx, run.ID)
@@ -315,54 +322,6 @@ func (in *Intake) enqueue(ctx context.Context, runID string) error {
 	}
 	if err != nil {
 		in.Log.WarnContext(ctx, "enqueue run; it is enqueued again from the ledger", "run", runID, "shop", run.ShopID, "error", err)
-	}
-	return nil
-}
-
-// Cancel stops a run by hand or for upstream, and lets go of the shop.
-func (in *Intake) Cancel(ctx context.Context, runID, reason string) error {
-	if err := in.Ledger.Cancel(ctx, runID, reason); err != nil {
-		return err
-	}
-	return in.letGo(ctx, runID)
-}
-
-// Retry takes a failed run up where it stopped.
-func (in *Intake) Retry(ctx context.Context, runID, who string) error {
-	if err := in.Ledger.Retry(ctx, runID, nil); err != nil {
-		return err
-	}
-	in.Log.InfoContext(ctx, "retry by hand", "run", runID, "who", who)
-	return in.enqueue(ctx, runID)
-}
-
-// Restart begins a run from scratch, at once.
-func (in *Intake) Restart(ctx context.Context, runID, who string) error {
-	run, err := in.Ledger.Run(ctx, runID)
-	if err != nil {
-		return err
-	}
-	if !run.EndsAt.After(time.Now()) {
-		return fmt.Errorf("%w: its broadcast ended at %s; announce a new one", ledger.ErrState, stamp(run.EndsAt))
-	}
-	if err := in.Ledger.Restart(ctx, runID); err != nil {
-		return err
-	}
-	in.Log.InfoContext(ctx, "restart by hand", "run", runID, "who", who)
-	if err := in.Flags.ClearReady(ctx, run.ShopID, run.BroadcastID); err != nil {
-		in.Log.WarnContext(ctx, "clear ready flag", "run", run.ID, "shop", run.ShopID, "error", err)
-	}
-	return in.enqueue(ctx, runID)
-}
-
-// letGo removes a run's flag and lease. Both lapse by themselves if they cannot be removed now.
-func (in *Intake) letGo(ctx context.Context, runID string) error {
-	run, err := in.Ledger.Run(ctx, runID)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(in.Flags.ClearReady(ctx, run.ShopID, run.BroadcastID), in.Leases.Release(ctx, run.ShopID, run.ID)); err != nil {
-		in.Log.WarnContext(ctx, "let go of shop", "run", run.ID, "shop", run.ShopID, "error", err)
 	}
 	return nil
 }

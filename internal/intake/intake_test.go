@@ -58,6 +58,8 @@ func (f *fakeTasks) Plan(_ context.Context, run ledger.Run) error {
 	return f.err
 }
 
+func (f *fakeTasks) Nudge(context.Context) error { return nil }
+
 func (f *fakeTasks) Units(_ context.Context, due []ledger.Due) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -333,9 +335,9 @@ func TestRestartBeginsAnewAndTakesTheFlagAway(t *testing.T) {
 	b := e.broadcast("1001")
 	_, run := e.one(t, Accepted, b)
 	e.ready(t, run)
-	require.NoError(t, e.Restart(t.Context(), run.ID, "me"))
+	require.NoError(t, e.Restart(t.Context(), run.ID, ledger.By{Who: "me"}))
 	require.Nil(t, e.flag(t, b))
 	require.Equal(t, []string{run.ID, run.ID}, e.tasks.plans)
-	require.ErrorIs(t, e.Restart(t.Context(), strings.Repeat("0", 32), "me"), ledger.ErrNotFound)
-	require.ErrorIs(t, e.Retry(t.Context(), run.ID, "me"), ledger.ErrState, "nothing has failed")
+	require.ErrorIs(t, e.Restart(t.Context(), strings.Repeat("0", 32), ledger.By{Who: "me"}), ledger.ErrNotFound)
+	require.ErrorIs(t, e.Retry(t.Context(), run.ID, ledger.By{Who: "me"}), ledger.ErrState, "nothing has failed")
 }

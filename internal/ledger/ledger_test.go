@@ -226,15 +226,15 @@ func TestFenceRefusesEveryWriteOfAnOldClaim(t *testing.T) {
 			require.NoError(t, err)
 		},
 		"hand-back and claim": func(t *testing.T, s *ledger.Store, r ledger.Run, u ledger.Unit) {
-			require.NoError(t, s.HandBack(t.Context(), u))
+			require.NoError(t, s.HandBack(t.Context(), u, "drained"))
 			_, err := s.Claim(t.Context(), r.ID, r.Epoch, u.Unit, u.TaskSeq, "pod-b")
 			require.NoError(t, err)
 		},
 		"cancel": func(t *testing.T, s *ledger.Store, r ledger.Run, _ ledger.Unit) {
-			require.NoError(t, s.Cancel(t.Context(), r.ID, "called off"))
+			require.NoError(t, s.Cancel(t.Context(), r.ID, ledger.By{Who: "test", Why: "called off"}))
 		},
 		"restart": func(t *testing.T, s *ledger.Store, r ledger.Run, _ ledger.Unit) {
-			require.NoError(t, s.Restart(t.Context(), r.ID))
+			require.NoError(t, s.Restart(t.Context(), r.ID, ledger.By{Who: "test"}))
 		},
 	}
 	for name, move := range moves {
@@ -250,7 +250,7 @@ func TestFenceRefusesEveryWriteOfAnOldClaim(t *testing.T) {
 				require.ErrorIs(t, err, ledger.ErrFenced)
 				_, err = s.Fail(t.Context(), u, "no", true)
 				require.ErrorIs(t, err, ledger.ErrFenced)
-				require.ErrorIs(t, s.HandBack(t.Context(), u), ledger.ErrFenced)
+				require.ErrorIs(t, s.HandBack(t.Context(), u, "drained"), ledger.ErrFenced)
 				require.ErrorIs(t, s.Touched(t.Context(), u), ledger.ErrFenced)
 				_, err = s.TakeOver(t.Context(), u, 3, "its pod died")
 				require.ErrorIs(t, err, ledger.ErrFenced)
@@ -311,8 +311,8 @@ func TestRunFailsWhenNothingIsLeftOpenAndRetryGoesOnFromTheCursor(t *testing.T) 
 		require.Equal(t, ledger.RunFailed, got.State)
 		require.Equal(t, "table is gone", got.LastError)
 
-		require.NoError(t, s.Retry(ctx, r.ID, nil))
-		require.ErrorIs(t, s.Retry(ctx, r.ID, nil), ledger.ErrState)
+		require.NoError(t, s.Retry(ctx, r.ID, nil, ledger.By{Who: "test"}))
+		require.ErrorIs(t, s.Retry(ctx, r.ID, nil, ledger.By{Who: "test"}), ledger.ErrState)
 		waiting, err := s.Waiting(ctx, "", -1, 10)
 		require.NoError(t, err)
 		require.Len(t, waiting, 1)
@@ -404,7 +404,7 @@ func TestHandBackDoesNotCountAsAnAttempt(t *testing.T) {
 		for range 5 {
 			u := claim(t, s, r, 0, 0)
 			require.Equal(t, 1, u.Attempts)
-			require.NoError(t, s.HandBack(t.Context(), u))
+			require.NoError(t, s.HandBack(t.Context(), u, "drained"))
 		}
 	})
 }
@@ -448,7 +448,7 @@ func TestRunsArePagedNewestFirst(t *testing.T) {
 		require.ElementsMatch(t, want, got)
 		_, err := s.Run(t.Context(), "nope")
 		require.ErrorIs(t, err, ledger.ErrNotFound)
-		require.ErrorIs(t, s.Cancel(t.Context(), "nope", ""), ledger.ErrNotFound)
+		require.ErrorIs(t, s.Cancel(t.Context(), "nope", ledger.By{}), ledger.ErrNotFound)
 	})
 }
 
@@ -460,18 +460,24 @@ func TestClockIsNearOurs(t *testing.T) {
 	})
 }
 
-func TestAShopIsNeededUntilItsLastReadyBroadcastEnds(t *testing.T) {
+func TestAShopIsNeededUntilTheLastBroadcastThatHasWrittenSomethingEnds(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *ledger.Store) {
-		until, err := s.NeededUntil(t.Context(), "1001")
+		e, err := s.Ends(t.Context(), "1001")
 		require.NoError(t, err)
-		require.True(t, until.IsZero())
-		planned(t, s, 1) // not ready: nothing is cached for it yet
+		require.True(t, e.Needed.IsZero())
 		r := planned(t, s, 1)
-		_, err = s.Finish(t.Context(), claim(t, s, r, 0, 0), nil)
+		u := claim(t, s, r, 0, 0)
+		e, err = s.Ends(t.Context(), "1001")
 		require.NoError(t, err)
-		until, err = s.NeededUntil(t.Context(), "1001")
+		require.Equal(t, r.EndsAt, e.Needed, "warming")
+		_, err = s.Finish(t.Context(), u, nil)
 		require.NoError(t, err)
-		require.Equal(t, r.EndsAt, until)
+		moved := ledger.Times{StartsAt: r.StartsAt, EndsAt: r.EndsAt.Add(time.Hour), Deadline: r.Deadline, PlannedStart: r.PlannedStart}
+		require.NoError(t, s.Reschedule(t.Context(), r, moved, "r"))
+		e, err = s.Ends(t.Context(), "1001")
+		require.NoError(t, err)
+		require.Equal(t, moved.EndsAt, e.Needed)
+		require.Equal(t, []time.Time{moved.EndsAt, r.EndsAt}, e.Former)
 	})
 }
 

@@ -27,6 +27,10 @@ func (s *Store) WritePlan(ctx context.Context, run string, epoch int, units []Un
 		if err := matched(n, err, "write plan"); err != nil {
 			return err
 		}
+		text := fmt.Sprintf("%d units, about %d rows", len(units), rows)
+		if err := s.note(ctx, tx, runEvent(run, epoch, StagePlanned, By{Who: "planner", Why: text})); err != nil {
+			return err
+		}
 		for rest := units; len(rest) > 0; {
 			part := rest[:min(insertRows, len(rest))]
 			rest = rest[len(part):]
@@ -59,21 +63,7 @@ func (s *Store) insertUnits(ctx context.Context, tx *sql.Tx, units []Unit) error
 	return nil
 }
 
-// Unplanned are runs that have waited longer than a moment for their plan.
+// Unplanned are runs that have waited longer than a moment for their plan, are not paused, and whose broadcast is not over.
 func (s *Store) Unplanned(ctx context.Context, limit int) ([]Run, error) {
-	rows, err := s.db.QueryContext(ctx, s.text(runSelect+` WHERE r.state = 'planned' AND r.planned_us = 0 AND r.updated_us < :now - 5000000
-		GROUP BY r.run_id ORDER BY r.deadline_us LIMIT ?`), limit)
-	if err != nil {
-		return nil, fmt.Errorf("list unplanned runs: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	var runs []Run
-	for rows.Next() {
-		r, err := scanRun(rows)
-		if err != nil {
-			return nil, err
-		}
-		runs = append(runs, r)
-	}
-	return runs, rows.Err()
+	return s.runs(ctx, `r.state = 'planned' AND r.planned_us = 0 AND r.updated_us < :now - 5000000 AND r.ends_us > :now AND `+notPaused, limit)
 }

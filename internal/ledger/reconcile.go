@@ -72,13 +72,59 @@ func (s *Store) ForgetPods(ctx context.Context) error {
 // Orphans are running units whose pod is dead: no heartbeat for longer than dead.
 func (s *Store) Orphans(ctx context.Context, dead time.Duration, limit int) ([]Unit, error) {
 	return s.units(ctx, s.db, `JOIN runs r ON r.run_id = u.run_id AND r.epoch = u.epoch LEFT JOIN pods p ON p.pod = u.owner
-		WHERE r.state IN ('warming', 'ready') AND u.state = 'running' AND (p.pod IS NULL OR p.beat_us <= :now - ?) LIMIT ?`, dead.Microseconds(), limit)
+		WHERE r.state IN ('warming', 'ready') AND r.ends_us > :now AND u.state = 'running' AND (p.pod IS NULL OR p.beat_us <= :now - ?) LIMIT ?`, dead.Microseconds(), limit)
+}
+
+// Running are running units with what is needed to judge how long they take.
+type Running struct {
+	Unit
+	ShopID   string
+	Deadline time.Time
+	Now      time.Time // the database's clock
+}
+
+// Running are the running units of open runs, those that moved longest ago first.
+func (s *Store) Running(ctx context.Context, limit int) ([]Running, error) {
+	rows, err := s.db.QueryContext(ctx, s.text(`SELECT `+unitColumns+`, r.shop_id, r.deadline_us, :now FROM runs r
+		JOIN units u ON u.run_id = r.run_id AND u.epoch = r.epoch
+		WHERE r.state IN ('warming', 'ready') AND r.ends_us > :now AND u.state = 'running' ORDER BY u.updated_us LIMIT ?`), limit)
+	if err != nil {
+		return nil, fmt.Errorf("list running units: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var out []Running
+	for rows.Next() {
+		var r Running
+		var deadline, now int64
+		u, err := scanUnit(tail{rows, []any{&r.ShopID, &deadline, &now}})
+		if err != nil {
+			return nil, err
+		}
+		r.Unit, r.Deadline, r.Now = u, fromMicros(deadline), fromMicros(now)
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+// Ended are open runs whose broadcast is over: nobody needs them any more.
+func (s *Store) Ended(ctx context.Context, limit int) ([]Run, error) {
+	return s.runs(ctx, `r.state IN ('planned', 'warming') AND r.ends_us <= :now`, limit)
+}
+
+// Warming are the runs that are being warmed.
+func (s *Store) Warming(ctx context.Context, limit int) ([]Run, error) {
+	return s.runs(ctx, `r.state = 'warming' AND r.ends_us > :now`, limit)
+}
+
+// Cached are runs that have put something into the cache, and whose broadcast is not over.
+func (s *Store) Cached(ctx context.Context, limit int) ([]Run, error) {
+	return s.runs(ctx, `r.state IN ('warming', 'ready', 'failed') AND r.started_us > 0 AND r.ends_us > :now`, limit)
 }
 
 // Held are the running units that a pod holds.
 func (s *Store) Held(ctx context.Context, pod string) ([]Unit, error) {
 	return s.units(ctx, s.db, `JOIN runs r ON r.run_id = u.run_id AND r.epoch = u.epoch
-		WHERE r.state IN ('warming', 'ready') AND u.state = 'running' AND u.owner = ?`, pod)
+		WHERE r.state IN ('warming', 'ready') AND r.ends_us > :now AND u.state = 'running' AND u.owner = ?`, pod)
 }
 
 // TakeOver takes a running unit from an owner that does not work on it any more, for the reason why: the fence moves on, so that whatever the owner
@@ -91,7 +137,7 @@ func (s *Store) TakeOver(ctx context.Context, u Unit, attempts int, why string) 
 	}
 	msg := fmt.Sprintf("%s (pod %s, attempt %d of %d)", why, u.Owner, u.Attempts, attempts)
 	return s.end(ctx, u, func(tx *sql.Tx) error {
-		n, err := s.exec(ctx, tx, `UPDATE units SET state = ?, claim = claim + 1, task_seq = task_seq + 1, last_error = ?, updated_us = :now`+fence,
+		n, err := s.exec(ctx, tx, `UPDATE units SET state = ?, recovers = claim, claim = claim + 1, task_seq = task_seq + 1, last_error = ?, updated_us = :now`+fence,
 			append([]any{state, msg}, fenceArgs(u)...)...)
 		if err != nil {
 			return fmt.Errorf("take unit over: %w", err)
@@ -99,7 +145,7 @@ func (s *Store) TakeOver(ctx context.Context, u Unit, attempts int, why string) 
 		if n == 0 {
 			return ErrFenced
 		}
-		return nil
+		return s.note(ctx, tx, unitEvent(u, StageTakenOver, reconciliation, msg))
 	})
 }
 
@@ -112,12 +158,13 @@ type Due struct {
 	Urgent       bool
 }
 
-// Waiting are units of open runs that wait for a task, after the given position (run, unit), in that order.
+// Waiting are units that wait for a task, of runs that are not paused and whose broadcast is not over, after the given position (run, unit), in that order.
 func (s *Store) Waiting(ctx context.Context, afterRun string, afterUnit, limit int) ([]Due, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT `+unitColumns+`, r.shop_id, r.deadline_us, r.planned_start_us, r.urgent
+	rows, err := s.db.QueryContext(ctx, s.text(`SELECT `+unitColumns+`, r.shop_id, r.deadline_us, r.planned_start_us, r.urgent
 		FROM runs r JOIN units u ON u.run_id = r.run_id AND u.epoch = r.epoch
-		WHERE r.state IN ('planned', 'warming', 'ready') AND u.state = 'waiting' AND (u.run_id > ? OR (u.run_id = ? AND u.unit > ?))
-		ORDER BY u.run_id, u.unit LIMIT ?`, afterRun, afterRun, afterUnit, limit)
+		WHERE r.state IN ('planned', 'warming', 'ready') AND r.ends_us > :now AND `+notPaused+`
+		AND u.state = 'waiting' AND (u.run_id > ? OR (u.run_id = ? AND u.unit > ?))
+		ORDER BY u.run_id, u.unit LIMIT ?`), afterRun, afterRun, afterUnit, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list waiting units: %w", err)
 	}
@@ -171,11 +218,33 @@ func (s *Store) Supersede(ctx context.Context, u Unit) (seq int, err error) {
 	return u.TaskSeq + 1, nil
 }
 
-// Unflagged are ready runs of broadcasts not yet over whose ready flag was never recorded as set.
-func (s *Store) Unflagged(ctx context.Context, limit int) ([]Run, error) {
-	rows, err := s.db.QueryContext(ctx, s.text(runSelect+` WHERE r.state = 'ready' AND r.flagged_us = 0 AND r.ends_us > :now GROUP BY r.run_id LIMIT ?`), limit)
+// Flaggable are the runs of broadcasts that are not over, as far as their flags are concerned: ShopID, BroadcastID, State,
+// Epoch and EndsAt are set. A ready run should have a ready flag, any other should not.
+func (s *Store) Flaggable(ctx context.Context) ([]Run, error) {
+	rows, err := s.db.QueryContext(ctx, s.text(`SELECT r.run_id, r.shop_id, r.broadcast_id, r.state, r.epoch, r.ends_us FROM runs r
+		WHERE r.state IN ('planned', 'warming', 'ready', 'failed', 'cancelled') AND r.ends_us > :now`))
 	if err != nil {
-		return nil, fmt.Errorf("list unflagged runs: %w", err)
+		return nil, fmt.Errorf("list runs for their flags: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var runs []Run
+	for rows.Next() {
+		var r Run
+		var ends int64
+		if err := rows.Scan(&r.ID, &r.ShopID, &r.BroadcastID, &r.State, &r.Epoch, &ends); err != nil {
+			return nil, fmt.Errorf("list runs for their flags: %w", err)
+		}
+		r.EndsAt = fromMicros(ends)
+		runs = append(runs, r)
+	}
+	return runs, rows.Err()
+}
+
+// runs are the runs that meet a condition, those with the earliest deadline first.
+func (s *Store) runs(ctx context.Context, where string, limit int, args ...any) ([]Run, error) {
+	rows, err := s.db.QueryContext(ctx, s.text(runSelect+` WHERE `+where+` GROUP BY r.run_id ORDER BY r.deadline_us LIMIT ?`), append(args, limit)...)
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
 	var runs []Run
@@ -189,22 +258,14 @@ func (s *Store) Unflagged(ctx context.Context, limit int) ([]Run, error) {
 	return runs, rows.Err()
 }
 
-// Request is one request as it was answered.
-type Request struct {
-	ID         string
-	RequestID  string
-	Via        string
-	Broadcasts int
-	Outcomes   string // JSON
-}
-
-// SaveRequest records a request and its outcomes.
-func (s *Store) SaveRequest(ctx context.Context, r Request) error {
-	if _, err := s.exec(ctx, s.db, `INSERT INTO requests (id, request_id, via, broadcasts, outcomes, received_us) VALUES (?, ?, ?, ?, ?, :now)`,
-		r.ID, r.RequestID, r.Via, r.Broadcasts, r.Outcomes); err != nil {
-		return fmt.Errorf("record request: %w", err)
+// Requeue moves the waiting units of a run on to new task numbers and returns them, as after a pause in which their tasks
+// were dropped.
+func (s *Store) Requeue(ctx context.Context, run Run) ([]Due, error) {
+	if _, err := s.exec(ctx, s.db, `UPDATE units SET task_seq = task_seq + 1 WHERE run_id = ? AND epoch = ? AND state = 'waiting'`,
+		run.ID, run.Epoch); err != nil {
+		return nil, fmt.Errorf("supersede tasks: %w", err)
 	}
-	return nil
+	return s.WaitingOf(ctx, run)
 }
 
 // Now is the database's clock.

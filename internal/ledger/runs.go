@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -45,17 +46,30 @@ func scanRun(row scanner) (Run, error) {
 // Create writes a new run, unless the shop's broadcast has one: then created is false and run is the one there is.
 // The unique key on (shop, broadcast) decides between any number of callers.
 func (s *Store) Create(ctx context.Context, r Run) (run Run, created bool, err error) {
-	n, err := s.exec(ctx, s.db, s.dialect.insertIgnore+` INTO runs (run_id, shop_id, broadcast_id, state, reason, last_error,
-		rows_estimated, urgent, tier, forced, request_id, starts_us, ends_us, deadline_us, planned_start_us, created_us, updated_us)
-		VALUES (?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?, :now, :now)`,
-		r.ID, r.ShopID, r.BroadcastID, r.State, clip(r.Reason), r.RowsEstimated, r.Urgent, r.Tier, r.Force, r.RequestID,
-		micros(r.StartsAt), micros(r.EndsAt), micros(r.Deadline), micros(r.PlannedStart))
+	err = s.tx(ctx, func(tx *sql.Tx) error {
+		n, err := s.exec(ctx, tx, s.dialect.insertIgnore+` INTO runs (run_id, shop_id, broadcast_id, state, reason, last_error,
+			rows_estimated, urgent, tier, forced, request_id, starts_us, ends_us, deadline_us, planned_start_us, created_us, updated_us)
+			VALUES (?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?, :now, :now)`,
+			r.ID, r.ShopID, r.BroadcastID, r.State, clip(r.Reason), r.RowsEstimated, r.Urgent, r.Tier, r.Force, r.RequestID,
+			micros(r.StartsAt), micros(r.EndsAt), micros(r.Deadline), micros(r.PlannedStart))
+		if created = n == 1; err != nil || !created {
+			return err
+		}
+		stage := StageAccepted
+		if r.State == RunSkipped {
+			stage = StageSkipped
+		}
+		return s.note(ctx, tx, runEvent(r.ID, 1, stage, upstream(r.RequestID, r.Reason)))
+	})
 	if err != nil {
 		return Run{}, false, fmt.Errorf("create run: %w", err)
 	}
 	run, err = s.RunOf(ctx, r.ShopID, r.BroadcastID)
-	return run, n == 1, err
+	return run, created, err
 }
+
+// upstream is who stands in the timeline for what a request asked for.
+func upstream(requestID, why string) By { return By{Who: "request " + requestID, Why: why} }
 
 // RunOf is the run of a shop's broadcast, or ErrNotFound.
 func (s *Store) RunOf(ctx context.Context, shop, broadcast string) (Run, error) {
@@ -151,14 +165,55 @@ func (s *Store) Totals(ctx context.Context, since time.Time) (map[RunState]int, 
 	return totals, rows.Err()
 }
 
-// NeededUntil is the latest end of the ready runs of a shop, or zero: what is cached for them must not expire before, even
-// if another run of the shop that ends earlier writes it again.
-func (s *Store) NeededUntil(ctx context.Context, shop string) (time.Time, error) {
-	var us int64
-	if err := s.db.QueryRowContext(ctx, `SELECT COALESCE(MAX(ends_us), 0) FROM runs WHERE shop_id = ? AND state = 'ready'`, shop).Scan(&us); err != nil {
-		return time.Time{}, fmt.Errorf("read how long shop %s is needed: %w", shop, err)
+// Ends are when a shop's keys must not yet have expired, and when they were to expire before.
+type Ends struct {
+	// Needed is the latest end of the shop's runs that have put something into the cache or are about to, or zero: a run that
+	// ends earlier must not shorten what they have written. A broadcast of tomorrow does not count before its time.
+	Needed time.Time
+	// Former are the ends of all the shop's runs, and those that they had before they were moved.
+	Former []time.Time
+}
+
+// formerKept is how many ends of a run are remembered.
+const formerKept = 20
+
+// Ends are those of a shop.
+func (s *Store) Ends(ctx context.Context, shop string) (e Ends, err error) {
+	rows, err := s.db.QueryContext(ctx, s.text(`SELECT r.ends_us, r.former_us, CASE WHEN r.state = 'ready' OR (r.state IN ('warming', 'failed') AND r.started_us > 0)
+		OR (r.state = 'planned' AND r.planned_start_us <= :now) THEN 1 ELSE 0 END FROM runs r WHERE r.shop_id = ? AND r.ends_us > :now - 172800000000`), shop)
+	if err != nil {
+		return Ends{}, fmt.Errorf("read how long shop %s is needed: %w", shop, err)
 	}
-	return fromMicros(us), nil
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var us int64
+		var former string
+		var counts bool
+		if err := rows.Scan(&us, &former, &counts); err != nil {
+			return Ends{}, fmt.Errorf("read how long shop %s is needed: %w", shop, err)
+		}
+		end := fromMicros(us)
+		if e.Former = append(e.Former, end); counts && end.After(e.Needed) {
+			e.Needed = end
+		}
+		for _, text := range strings.Fields(former) {
+			if us, err := strconv.ParseInt(text, 10, 64); err == nil {
+				e.Former = append(e.Former, fromMicros(us))
+			}
+		}
+	}
+	return e, rows.Err()
+}
+
+// formerEnds appends the end that a run has now to those that it had, in the text form that Ends reads.
+func (s *Store) formerEnds(ctx context.Context, tx *sql.Tx, run string) (string, error) {
+	var us int64
+	var former string
+	if err := tx.QueryRowContext(ctx, `SELECT ends_us, former_us FROM runs WHERE run_id = ?`, run).Scan(&us, &former); err != nil {
+		return "", fmt.Errorf("read former ends: %w", err)
+	}
+	all := append(strings.Fields(former), strconv.FormatInt(us, 10))
+	return strings.Join(all[max(0, len(all)-formerKept):], " "), nil
 }
 
 // Times are a broadcast's times and the plan's that follow from them.
@@ -172,12 +227,20 @@ type Times struct {
 // again. It returns ErrState if the run has moved on meanwhile: read it again and decide anew.
 func (s *Store) Reschedule(ctx context.Context, old Run, t Times, requestID string) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
-		n, err := s.exec(ctx, tx, `UPDATE runs SET starts_us = ?, ends_us = ?, deadline_us = ?, planned_start_us = ?, urgent = ?,
+		former, err := s.formerEnds(ctx, tx, old.ID)
+		if err != nil {
+			return err
+		}
+		n, err := s.exec(ctx, tx, `UPDATE runs SET former_us = ?, starts_us = ?, ends_us = ?, deadline_us = ?, planned_start_us = ?, urgent = ?,
 			request_id = ?, updated_us = :now, late = CASE WHEN ready_us > ? THEN 1 ELSE 0 END
 			WHERE run_id = ? AND epoch = ? AND state IN ('planned', 'warming', 'ready') AND starts_us = ? AND ends_us = ?`,
-			micros(t.StartsAt), micros(t.EndsAt), micros(t.Deadline), micros(t.PlannedStart), t.Urgent,
+			former, micros(t.StartsAt), micros(t.EndsAt), micros(t.Deadline), micros(t.PlannedStart), t.Urgent,
 			requestID, micros(t.Deadline), old.ID, old.Epoch, micros(old.StartsAt), micros(old.EndsAt))
 		if err := matched(n, err, "reschedule run"); err != nil {
+			return err
+		}
+		moved := fmt.Sprintf("from %s - %s to %s - %s", stamp(old.StartsAt), stamp(old.EndsAt), stamp(t.StartsAt), stamp(t.EndsAt))
+		if err := s.note(ctx, tx, runEvent(old.ID, old.Epoch, StageRescheduled, upstream(requestID, moved))); err != nil {
 			return err
 		}
 		// The tasks of units that wait are superseded by ones at the new time.
@@ -200,28 +263,44 @@ func (s *Store) Reschedule(ctx context.Context, old Run, t Times, requestID stri
 
 // Revive makes a skipped or cancelled run a planned one, with new times and under a new epoch.
 func (s *Store) Revive(ctx context.Context, old Run, t Times, tier string, force bool, requestID string) error {
-	n, err := s.exec(ctx, s.db, `UPDATE runs SET state = 'planned', reason = '', last_error = '', epoch = epoch + 1, attempts = attempts + 1,
-		tier = ?, forced = ?, request_id = ?, starts_us = ?, ends_us = ?, deadline_us = ?, planned_start_us = ?, urgent = ?,
-		planned_us = 0, started_us = 0, ready_us = 0, flagged_us = 0, late = 0, updated_us = :now
-		WHERE run_id = ? AND epoch = ? AND state IN ('skipped', 'cancelled')`,
-		tier, force, requestID, micros(t.StartsAt), micros(t.EndsAt), micros(t.Deadline), micros(t.PlannedStart), t.Urgent, old.ID, old.Epoch)
-	return matched(n, err, "revive run")
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		former, err := s.formerEnds(ctx, tx, old.ID)
+		if err != nil {
+			return err
+		}
+		n, err := s.exec(ctx, tx, `UPDATE runs SET former_us = ?, state = 'planned', reason = '', last_error = '', epoch = epoch + 1, attempts = attempts + 1,
+			tier = ?, forced = ?, request_id = ?, starts_us = ?, ends_us = ?, deadline_us = ?, planned_start_us = ?, urgent = ?,
+			planned_us = 0, started_us = 0, ready_us = 0, flagged_us = 0, late = 0, updated_us = :now
+			WHERE run_id = ? AND epoch = ? AND state IN ('skipped', 'cancelled')`,
+			former, tier, force, requestID, micros(t.StartsAt), micros(t.EndsAt), micros(t.Deadline), micros(t.PlannedStart), t.Urgent, old.ID, old.Epoch)
+		if err := matched(n, err, "revive run"); err != nil {
+			return err
+		}
+		return s.note(ctx, tx, runEvent(old.ID, old.Epoch+1, StageAccepted, upstream(requestID, "it was "+string(old.State))))
+	})
 }
 
 // Retry takes a failed run up again where it stopped; a run whose plan had failed is planned again. Times, if not nil,
 // are the broadcast's new ones.
-func (s *Store) Retry(ctx context.Context, id string, t *Times) error {
+func (s *Store) Retry(ctx context.Context, id string, t *Times, by By) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
 		n, err := s.exec(ctx, tx, `UPDATE runs SET state = CASE WHEN started_us = 0 THEN 'planned' ELSE 'warming' END,
 			attempts = attempts + 1, updated_us = :now, ready_us = 0, flagged_us = 0 WHERE run_id = ? AND state = 'failed'`, id)
 		if err := matched(n, err, "retry run"); err != nil {
 			return s.why(ctx, tx, id, err)
 		}
+		if err := s.release(ctx, tx, id, StageRetried, by); err != nil {
+			return err
+		}
 		touch := 0
 		if t != nil {
 			touch = 1
-			if _, err := s.exec(ctx, tx, `UPDATE runs SET starts_us = ?, ends_us = ?, deadline_us = ?, planned_start_us = ?, urgent = ? WHERE run_id = ?`,
-				micros(t.StartsAt), micros(t.EndsAt), micros(t.Deadline), micros(t.PlannedStart), t.Urgent, id); err != nil {
+			former, err := s.formerEnds(ctx, tx, id)
+			if err != nil {
+				return err
+			}
+			if _, err := s.exec(ctx, tx, `UPDATE runs SET former_us = ?, starts_us = ?, ends_us = ?, deadline_us = ?, planned_start_us = ?, urgent = ? WHERE run_id = ?`,
+				former, micros(t.StartsAt), micros(t.EndsAt), micros(t.Deadline), micros(t.PlannedStart), t.Urgent, id); err != nil {
 				return fmt.Errorf("move run: %w", err)
 			}
 			if _, err := s.exec(ctx, tx, `UPDATE units SET state = 'waiting', touch = 1, claim = claim + 1, attempts = 0, task_seq = task_seq + 1
@@ -235,13 +314,13 @@ func (s *Store) Retry(ctx context.Context, id string, t *Times) error {
 			return fmt.Errorf("open failed units: %w", err)
 		}
 		// A failed run can have nothing left to do: all that had failed was already loaded by a task run by hand.
-		_, err = s.settle(ctx, tx, id)
+		_, err = s.settle(ctx, tx, id, by.Who)
 		return err
 	})
 }
 
 // Restart begins a run from scratch under a new epoch, at once. Claims of the old epoch are fenced.
-func (s *Store) Restart(ctx context.Context, id string) error {
+func (s *Store) Restart(ctx context.Context, id string, by By) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
 		n, err := s.exec(ctx, tx, `UPDATE runs SET state = 'planned', reason = '', last_error = '', epoch = epoch + 1, attempts = attempts + 1,
 			urgent = 1, planned_start_us = :now, planned_us = 0, started_us = 0, ready_us = 0, flagged_us = 0, late = 0, updated_us = :now
@@ -249,20 +328,34 @@ func (s *Store) Restart(ctx context.Context, id string) error {
 		if err := matched(n, err, "restart run"); err != nil {
 			return s.why(ctx, tx, id, err)
 		}
+		if err := s.release(ctx, tx, id, StageRestarted, by); err != nil {
+			return err
+		}
 		return s.cancelUnits(ctx, tx, id)
 	})
 }
 
 // Cancel stops a run: its units are taken out of the queue's reach and the claims on them are fenced.
-func (s *Store) Cancel(ctx context.Context, id, reason string) error {
+func (s *Store) Cancel(ctx context.Context, id string, by By) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
 		n, err := s.exec(ctx, tx, `UPDATE runs SET state = 'cancelled', reason = ?, updated_us = :now
-			WHERE run_id = ? AND state IN ('planned', 'warming', 'ready', 'failed')`, clip(reason), id)
+			WHERE run_id = ? AND state IN ('planned', 'warming', 'ready', 'failed')`, clip(by.Why), id)
 		if err := matched(n, err, "cancel run"); err != nil {
 			return s.why(ctx, tx, id, err)
 		}
+		if err := s.release(ctx, tx, id, StageCancelled, by); err != nil {
+			return err
+		}
 		return s.cancelUnits(ctx, tx, id)
 	})
+}
+
+// release notes what a person or upstream did to a run, which ends a pause of the run alone.
+func (s *Store) release(ctx context.Context, tx *sql.Tx, id, stage string, by By) error {
+	if _, err := s.exec(ctx, tx, `DELETE FROM switches WHERE kind = 'run' AND id = ?`, id); err != nil {
+		return fmt.Errorf("end pause: %w", err)
+	}
+	return s.note(ctx, tx, runEvent(id, 0, stage, by))
 }
 
 func (s *Store) cancelUnits(ctx context.Context, tx *sql.Tx, id string) error {
@@ -274,9 +367,14 @@ func (s *Store) cancelUnits(ctx context.Context, tx *sql.Tx, id string) error {
 
 // FailPlan marks a run whose plan could not be written as failed.
 func (s *Store) FailPlan(ctx context.Context, id string, epoch int, msg string) error {
-	n, err := s.exec(ctx, s.db, `UPDATE runs SET state = 'failed', last_error = ?, updated_us = :now
-		WHERE run_id = ? AND epoch = ? AND state = 'planned' AND planned_us = 0`, clip(msg), id, epoch)
-	return matched(n, err, "fail plan")
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		n, err := s.exec(ctx, tx, `UPDATE runs SET state = 'failed', last_error = ?, updated_us = :now
+			WHERE run_id = ? AND epoch = ? AND state = 'planned' AND planned_us = 0`, clip(msg), id, epoch)
+		if err := matched(n, err, "fail plan"); err != nil {
+			return err
+		}
+		return s.note(ctx, tx, runEvent(id, epoch, StageFailed, By{Who: "planner", Why: msg}))
+	})
 }
 
 // Flagged records that the ready flag of a ready run was set in Redis.
@@ -310,5 +408,7 @@ func (s *Store) why(ctx context.Context, tx *sql.Tx, id string, err error) error
 	}
 	return fmt.Errorf("%w: it is %s", ErrState, state)
 }
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
 
 func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }

@@ -95,8 +95,11 @@ type Unit struct {
 	Attempts      int    // claims that were not handed back
 	Claim         int64  // the fence: grows with each claim and each take-over
 	Owner         string // pod that holds or last held the claim
-	Touch         bool   // keys up to the cursor must get the broadcast's new expiry before going on
-	TaskSeq       int    // newest task made for the unit; older tasks are dropped
+	ClaimedAt     time.Time
+	Recovers      int64 // the last claim that failed or was taken over; 0: none. The claims after it make it good
+	Marked        int64 // pages that the cache's marks vouch for; see cache.Stamp
+	Touch         bool  // keys up to the cursor must get the broadcast's new expiry before going on
+	TaskSeq       int   // newest task made for the unit; older tasks are dropped
 	LastError     string
 	StartedAt     time.Time
 	UpdatedAt     time.Time

@@ -9,20 +9,22 @@ import (
 )
 
 const unitColumns = `u.run_id, u.epoch, u.unit, u.dataset, u.state, u.key_from, u.key_to, u.key_cursor, u.rows_estimated, u.rows_done,
-	u.pages, u.rejects, u.attempts, u.claim, u.owner, u.task_seq, u.touch, u.last_error, u.started_us, u.updated_us, u.finished_us`
+	u.pages, u.rejects, u.attempts, u.claim, u.owner, u.task_seq, u.touch, u.last_error, u.started_us, u.updated_us, u.finished_us,
+	u.claimed_us, u.recovers, u.marked`
 
 func scanUnit(row scanner) (Unit, error) {
 	var u Unit
-	var started, updated, finished int64
+	var started, updated, finished, claimed int64
 	err := row.Scan(&u.RunID, &u.Epoch, &u.Unit, &u.Dataset, &u.State, &u.From, &u.To, &u.Cursor, &u.RowsEstimated, &u.RowsDone,
-		&u.Pages, &u.Rejects, &u.Attempts, &u.Claim, &u.Owner, &u.TaskSeq, &u.Touch, &u.LastError, &started, &updated, &finished)
+		&u.Pages, &u.Rejects, &u.Attempts, &u.Claim, &u.Owner, &u.TaskSeq, &u.Touch, &u.LastError, &started, &updated, &finished,
+		&claimed, &u.Recovers, &u.Marked)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Unit{}, ErrNotFound
 	}
 	if err != nil {
 		return Unit{}, fmt.Errorf("read unit: %w", err)
 	}
-	u.StartedAt, u.UpdatedAt, u.FinishedAt = fromMicros(started), fromMicros(updated), fromMicros(finished)
+	u.StartedAt, u.UpdatedAt, u.FinishedAt, u.ClaimedAt = fromMicros(started), fromMicros(updated), fromMicros(finished), fromMicros(claimed)
 	return u, nil
 }
 
@@ -59,17 +61,11 @@ func (s *Store) units(ctx context.Context, on execer, tail string, args ...any) 
 func (s *Store) Claim(ctx context.Context, run string, epoch, unit, seq int, owner string) (Unit, error) {
 	var claimed Unit
 	err := s.tx(ctx, func(tx *sql.Tx) error {
-		n, err := s.exec(ctx, tx, `UPDATE runs SET updated_us = :now, state = CASE WHEN state = 'ready' THEN 'ready' ELSE 'warming' END,
-			started_us = CASE WHEN started_us = 0 THEN :now ELSE started_us END
-			WHERE run_id = ? AND epoch = ? AND state IN ('planned', 'warming', 'failed', 'ready') AND planned_us > 0`, run, epoch)
-		if err != nil {
-			return fmt.Errorf("claim unit: %w", err)
+		if err := s.start(ctx, tx, run, epoch, owner); err != nil {
+			return err
 		}
-		if n == 0 {
-			return ErrNotClaimable
-		}
-		n, err = s.exec(ctx, tx, `UPDATE units SET state = 'running', claim = claim + 1, owner = ?, attempts = attempts + 1, updated_us = :now,
-			started_us = CASE WHEN started_us = 0 THEN :now ELSE started_us END
+		n, err := s.exec(ctx, tx, `UPDATE units SET state = 'running', claim = claim + 1, owner = ?, attempts = attempts + 1, updated_us = :now,
+			claimed_us = :now, started_us = CASE WHEN started_us = 0 THEN :now ELSE started_us END
 			WHERE run_id = ? AND epoch = ? AND unit = ? AND task_seq = ? AND state IN ('waiting', 'failed')`, owner, run, epoch, unit, seq)
 		if err != nil {
 			return fmt.Errorf("claim unit: %w", err)
@@ -78,9 +74,35 @@ func (s *Store) Claim(ctx context.Context, run string, epoch, unit, seq int, own
 			return ErrNotClaimable
 		}
 		claimed, err = scanUnit(tx.QueryRowContext(ctx, `SELECT `+unitColumns+` FROM units u WHERE run_id = ? AND epoch = ? AND unit = ?`, run, epoch, unit))
-		return err
+		if err != nil || claimed.Recovers == 0 {
+			return err
+		}
+		e := unitEvent(claimed, StageRecovering, owner, claimed.LastError)
+		e.Recovers = claimed.Recovers
+		return s.note(ctx, tx, e)
 	})
 	return claimed, err
+}
+
+// start locks the run of a claim and marks it as warming. The claims after the first find that done.
+func (s *Store) start(ctx context.Context, tx *sql.Tx, run string, epoch int, owner string) error {
+	n, err := s.exec(ctx, tx, `UPDATE runs SET updated_us = :now, state = CASE WHEN state = 'ready' THEN 'ready' ELSE 'warming' END
+		WHERE run_id = ? AND epoch = ? AND state IN ('warming', 'failed', 'ready') AND planned_us > 0 AND started_us > 0`, run, epoch)
+	if err != nil {
+		return fmt.Errorf("claim unit: %w", err)
+	}
+	if n > 0 {
+		return nil
+	}
+	n, err = s.exec(ctx, tx, `UPDATE runs SET updated_us = :now, state = CASE WHEN state = 'ready' THEN 'ready' ELSE 'warming' END, started_us = :now
+		WHERE run_id = ? AND epoch = ? AND state IN ('planned', 'warming', 'failed', 'ready') AND planned_us > 0 AND started_us = 0`, run, epoch)
+	if err != nil {
+		return fmt.Errorf("claim unit: %w", err)
+	}
+	if n == 0 {
+		return ErrNotClaimable
+	}
+	return s.note(ctx, tx, runEvent(run, epoch, StageStarted, By{Who: owner}))
 }
 
 // fence is the end of every statement that writes to a claimed unit.
@@ -88,7 +110,7 @@ const fence = ` WHERE run_id = ? AND epoch = ? AND unit = ? AND claim = ? AND st
 
 func fenceArgs(u Unit) []any { return []any{u.RunID, u.Epoch, u.Unit, u.Claim} }
 
-// Checkpoint records how far a claimed unit has come: u's Cursor, RowsDone, Pages and Rejects, and the rows that were
+// Checkpoint records how far a claimed unit has come: u's Cursor, RowsDone, Pages, Rejects and Marked, and the rows that were
 // rejected since the last checkpoint. ErrFenced: stop at once.
 func (s *Store) Checkpoint(ctx context.Context, u Unit, rejected []Reject) error {
 	if len(rejected) == 0 {
@@ -103,8 +125,8 @@ func (s *Store) Checkpoint(ctx context.Context, u Unit, rejected []Reject) error
 }
 
 func (s *Store) checkpoint(ctx context.Context, on execer, u Unit, also string) error {
-	args := append([]any{u.Cursor, u.RowsDone, u.Pages, u.Rejects}, fenceArgs(u)...)
-	n, err := s.exec(ctx, on, `UPDATE units SET key_cursor = ?, rows_done = ?, pages = ?, rejects = ?, updated_us = :now`+also+fence, args...)
+	args := append([]any{u.Cursor, u.RowsDone, u.Pages, u.Rejects, u.Marked}, fenceArgs(u)...)
+	n, err := s.exec(ctx, on, `UPDATE units SET key_cursor = ?, rows_done = ?, pages = ?, rejects = ?, marked = ?, updated_us = :now`+also+fence, args...)
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
@@ -126,23 +148,33 @@ func (s *Store) reject(ctx context.Context, tx *sql.Tx, u Unit, rejected []Rejec
 
 // Touched records that the expiry of the keys up to the cursor has been moved.
 func (s *Store) Touched(ctx context.Context, u Unit) error {
-	return s.fenced(ctx, u, "record touch", `touch = 0`)
-}
-
-// HandBack gives a claimed unit back untried, as a pod does that is being stopped: the attempt does not count.
-func (s *Store) HandBack(ctx context.Context, u Unit) error {
-	return s.fenced(ctx, u, "hand unit back", `state = 'waiting', attempts = attempts - 1, claim = claim + 1`)
-}
-
-func (s *Store) fenced(ctx context.Context, u Unit, what, set string) error {
-	n, err := s.exec(ctx, s.db, `UPDATE units SET updated_us = :now, `+set+fence, fenceArgs(u)...)
+	n, err := s.exec(ctx, s.db, `UPDATE units SET touch = 0, updated_us = :now`+fence, fenceArgs(u)...)
 	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("record touch: %w", err)
 	}
 	if n == 0 {
 		return ErrFenced
 	}
 	return nil
+}
+
+// HandBack gives a claimed unit back untried, as a pod does that is being stopped or that waits for a server: the attempt
+// does not count. The same reason again, as while a server is away, makes no second entry in the timeline.
+func (s *Store) HandBack(ctx context.Context, u Unit, why string) error {
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		n, err := s.exec(ctx, tx, `UPDATE units SET state = 'waiting', attempts = attempts - 1, claim = claim + 1, last_error = ?, updated_us = :now`+fence,
+			append([]any{clip(why)}, fenceArgs(u)...)...)
+		if err != nil {
+			return fmt.Errorf("hand unit back: %w", err)
+		}
+		if n == 0 {
+			return ErrFenced
+		}
+		if u.LastError == clip(why) {
+			return nil
+		}
+		return s.note(ctx, tx, unitEvent(u, StageHandedBack, u.Owner, why))
+	})
 }
 
 // Settled is what became of a run when one of its units ended.
@@ -177,7 +209,7 @@ func (s *Store) Fail(ctx context.Context, u Unit, msg string, final bool) (Settl
 		if _, err := s.exec(ctx, tx, `UPDATE runs SET last_error = ? WHERE run_id = ?`, clip(msg), u.RunID); err != nil {
 			return fmt.Errorf("fail unit: %w", err)
 		}
-		n, err := s.exec(ctx, tx, `UPDATE units SET state = ?, last_error = ?, updated_us = :now`+fence,
+		n, err := s.exec(ctx, tx, `UPDATE units SET state = ?, last_error = ?, recovers = claim, updated_us = :now`+fence,
 			append([]any{state, clip(msg)}, fenceArgs(u)...)...)
 		if err != nil {
 			return fmt.Errorf("fail unit: %w", err)
@@ -185,7 +217,7 @@ func (s *Store) Fail(ctx context.Context, u Unit, msg string, final bool) (Settl
 		if n == 0 {
 			return ErrFenced
 		}
-		return nil
+		return s.note(ctx, tx, unitEvent(u, StageAttemptEnded, u.Owner, msg))
 	})
 }
 
@@ -203,7 +235,7 @@ func (s *Store) end(ctx context.Context, u Unit, write func(*sql.Tx) error) (Set
 		if err := write(tx); err != nil {
 			return err
 		}
-		settled, err = s.settle(ctx, tx, u.RunID)
+		settled, err = s.settle(ctx, tx, u.RunID, u.Owner)
 		return err
 	})
 	return settled, err
@@ -211,7 +243,7 @@ func (s *Store) end(ctx context.Context, u Unit, write func(*sql.Tx) error) (Set
 
 // settle ends a warming run of which nothing is open any more. The run's row must be locked by tx: the counts are then
 // those after every unit that ended before.
-func (s *Store) settle(ctx context.Context, tx *sql.Tx, run string) (Settled, error) {
+func (s *Store) settle(ctx context.Context, tx *sql.Tx, run, who string) (Settled, error) {
 	var total, open, failed int
 	err := tx.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN u.state IN ('waiting', 'running') THEN 1 ELSE 0 END), 0),
 		COALESCE(SUM(CASE WHEN u.state = 'failed' THEN 1 ELSE 0 END), 0)
@@ -233,7 +265,11 @@ func (s *Store) settle(ctx context.Context, tx *sql.Tx, run string) (Settled, er
 	if n == 0 {
 		return StillOpen, nil
 	}
-	return settled, nil
+	by := By{Who: who}
+	if settled == NowFailed {
+		by.Why = fmt.Sprintf("%d of %d units failed", failed, total)
+	}
+	return settled, s.note(ctx, tx, runEvent(run, 0, string(settled), by))
 }
 
 // Rejects are a run's rejected rows of its present epoch, at most limit.

@@ -37,3 +37,7 @@ func Definitive(err error) bool {
 	return errors.As(err, &rejects) || errors.As(err, &big) || errors.As(err, &spec) || errors.Is(err, dataset.ErrManyRows) ||
 		source.Definitive(err) || cache.Definitive(err)
 }
+
+// Unavailable says that a server could not be reached or could not serve: the work is repeated when it is back, without
+// counting an attempt.
+func Unavailable(err error) bool { return source.Unavailable(err) || cache.Unavailable(err) }

@@ -12,8 +12,8 @@ import (
 	"github.com/prewarm-go/prewarm/internal/source"
 )
 
-// ErrHandBack: the pod is being stopped; the unit stands at a page boundary and may be given back.
-var ErrHandBack = errors.New("the pod is being stopped")
+// ErrHandBack: the unit is to be given back; it stands at a page boundary. What wraps it says why.
+var ErrHandBack = errors.New("handed back")
 
 // errStale: a page was read too long ago to be written, as after the process was frozen. It is read again.
 var errStale = errors.New("page was read too long ago")
@@ -66,7 +66,7 @@ type Job struct {
 	Dataset Dataset
 	Expiry  cache.Expiry
 	Renew   func(context.Context) error // extends the shop's lease; called after each page
-	Drain   <-chan struct{}             // closed when the pod is being stopped
+	Proceed func() error                // asked before each page; an error that is ErrHandBack, with the reason, stops there
 }
 
 // Load loads a unit to its end and says what became of its run. The context bounds everything; when it ends, so does
@@ -106,16 +106,6 @@ type task struct {
 	Job
 }
 
-// draining says whether the unit should be handed back now.
-func (t *task) draining() bool {
-	select {
-	case <-t.Drain:
-		return true
-	default:
-		return false
-	}
-}
-
 // put writes a page and moves the cursor behind it; with the last page the unit is done.
 func (t *task) put(ctx context.Context, p *page) (ledger.Settled, error) {
 	if time.Since(p.readAt) > staleAfter {
@@ -130,6 +120,11 @@ func (t *task) put(ctx context.Context, p *page) (ledger.Settled, error) {
 	}
 	if len(p.rejected) > 0 && u.Rejects > int64(t.Limits.MaxRejects) {
 		return ledger.StillOpen, &tooManyRejects{dataset: u.Dataset, limit: t.Limits.MaxRejects, first: p.rejected[0]}
+	}
+	if p.batch.Len() > 0 {
+		stamp := cache.StampValue(u.Claim, u.Pages)
+		p.batch.Stamp = &cache.Stamp{RunMark: cache.RunMark{Run: u.RunID, Epoch: u.Epoch}, Unit: u.Unit, Value: stamp, Known: u.Marked}
+		u.Marked = stamp
 	}
 	if err := t.write(ctx, p); err != nil {
 		return ledger.StillOpen, err

@@ -103,7 +103,7 @@ func (e *env) job(t *testing.T, d Dataset, units ...ledger.Unit) Job {
 		units[i].Dataset = d.Spec().Name
 	}
 	require.NoError(t, e.store.WritePlan(t.Context(), r.ID, r.Epoch, units))
-	j := Job{Shop: "1", Dataset: d, Expiry: e.expiry, Renew: func(context.Context) error { return nil }, Drain: make(chan struct{})}
+	j := Job{Shop: "1", Dataset: d, Expiry: e.expiry, Renew: func(context.Context) error { return nil }, Proceed: func() error { return nil }}
 	return e.claim(t, j, r.ID, 0, 0)
 }
 
@@ -136,7 +136,9 @@ func (e *env) keys(t *testing.T) int {
 	t.Helper()
 	n, err := e.redis.DBSize(t.Context()).Result()
 	require.NoError(t, err)
-	return int(n)
+	marks, err := e.redis.Keys(t.Context(), "prewarm:*:mark:*").Result()
+	require.NoError(t, err)
+	return int(n) - len(marks)
 }
 
 func (e *env) requireValue(t *testing.T, key, want string) {

@@ -27,6 +27,13 @@ func (p *page) reset() {
 	*p = page{batch: p.batch, rejected: p.rejected[:0]}
 }
 
+// ops are the cache's operations by the dataset's `write`.
+var ops = map[string]struct{ object, hash, collection, touch cache.Op }{
+	dataset.WriteAlways:  {cache.Set, cache.HSet, cache.ReplaceHash, cache.Touch},
+	dataset.WriteNewer:   {object: cache.SetNewer, hash: cache.HSetNewer, touch: cache.Touch}, // rows only
+	dataset.WriteMissing: {cache.SetMissing, cache.HSetMissing, cache.HSetMissing, cache.TouchMissing},
+}
+
 // add encodes a row as commands of its own. A row that cannot be encoded becomes a reject.
 func (p *page) add(enc *dataset.Encoder, value, shop string, row []sql.RawBytes) error {
 	var err error
@@ -58,13 +65,29 @@ func (p *page) reject(err error, shop string, enc *dataset.Encoder, row []sql.Ra
 	return nil
 }
 
-func (p *page) addObject(enc *dataset.Encoder, shop string, row []sql.RawBytes) (err error) {
+// begin begins the command of a row: its key and, if versions are compared, its version.
+func (p *page) begin(op cache.Op, enc *dataset.Encoder, shop string, row []sql.RawBytes) (err error) {
 	b := &p.batch
-	b.Begin(cache.Set)
+	b.Begin(op)
 	if b.Buf, err = enc.AppendKey(b.Buf, shop, row); err != nil {
 		return err
 	}
 	b.EndArg()
+	if enc.Write() == dataset.WriteNewer {
+		b.Version = enc.Version()
+		if b.Buf, err = enc.AppendVersion(b.Buf, row); err != nil {
+			return err
+		}
+		b.EndArg()
+	}
+	return nil
+}
+
+func (p *page) addObject(enc *dataset.Encoder, shop string, row []sql.RawBytes) (err error) {
+	b := &p.batch
+	if err := p.begin(ops[enc.Write()].object, enc, shop, row); err != nil {
+		return err
+	}
 	if b.Buf, err = enc.AppendObject(b.Buf, row); err != nil {
 		return err
 	}
@@ -76,11 +99,9 @@ func (p *page) addObject(enc *dataset.Encoder, shop string, row []sql.RawBytes) 
 // addHash writes one field per column; the fields of columns that are NULL are removed, or an older value would stay.
 func (p *page) addHash(enc *dataset.Encoder, shop string, row []sql.RawBytes) (err error) {
 	b := &p.batch
-	b.Begin(cache.HSet)
-	if b.Buf, err = enc.AppendKey(b.Buf, shop, row); err != nil {
+	if err := p.begin(ops[enc.Write()].hash, enc, shop, row); err != nil {
 		return err
 	}
-	b.EndArg()
 	for i, name := range enc.Columns() {
 		b.Buf = append(b.Buf, name...)
 		buf, ok, err := enc.AppendText(b.Buf, i, row)
@@ -102,7 +123,7 @@ func (p *page) addHash(enc *dataset.Encoder, shop string, row []sql.RawBytes) (e
 // touch moves the expiry of a row's key. A row without a key was rejected when it was loaded.
 func (p *page) touch(enc *dataset.Encoder, shop string, row []sql.RawBytes) {
 	b := &p.batch
-	b.Begin(cache.Touch)
+	b.Begin(ops[enc.Write()].touch)
 	buf, err := enc.AppendKey(b.Buf, shop, row)
 	if err != nil {
 		b.Rollback()

@@ -26,8 +26,8 @@ func (t *task) loadPages(ctx context.Context) (ledger.Settled, error) {
 		<-ended
 	}()
 	for {
-		if t.draining() {
-			return ledger.StillOpen, ErrHandBack
+		if err := t.Proceed(); err != nil {
+			return ledger.StillOpen, err
 		}
 		select {
 		case <-ctx.Done():
@@ -102,8 +102,8 @@ func (t *task) touch(ctx context.Context) error {
 	enc := t.Dataset.Encoder()
 	after, p := t.Unit.From, &page{}
 	for t.Unit.Cursor != "" {
-		if t.draining() {
-			return ErrHandBack
+		if err := t.Proceed(); err != nil {
+			return err
 		}
 		p.reset()
 		got, err := t.Dataset.ReadKeys(ctx, t.Shop, after, t.Unit.Cursor, t.Limits.PageRows, func(row []sql.RawBytes) (bool, error) {

@@ -49,6 +49,9 @@ func (s *Settler) Settle(ctx context.Context, runID string, what ledger.Settled)
 }
 
 func (s *Settler) ready(ctx context.Context, run ledger.Run) error {
+	if run.State != ledger.RunReady {
+		return nil
+	}
 	err := s.Flags.SetReady(ctx, cache.Ready{
 		Shop: run.ShopID, Broadcast: run.BroadcastID, Run: run.ID, Rows: run.RowsDone, FinishedAt: run.ReadyAt,
 		AsOf: run.StartedAt, StartsAt: run.StartsAt, EndsAt: run.EndsAt,
@@ -56,7 +59,14 @@ func (s *Settler) ready(ctx context.Context, run ledger.Run) error {
 	if err == nil {
 		err = s.Ledger.Flagged(ctx, run.ID, run.Epoch)
 	}
+	if errors.Is(err, ledger.ErrState) { // it was cancelled or restarted since it was read
+		return s.Unready(ctx, run.ID)
+	}
+	first := run.FlaggedAt.IsZero()
 	err = errors.Join(err, s.Leases.Release(ctx, run.ShopID, run.ID))
+	if !first {
+		return err
+	}
 	s.Log.InfoContext(ctx, "ready", "run", run.ID, "shop", run.ShopID, "rows", run.RowsDone, "late", run.Late,
 		"margin", run.Deadline.Sub(run.ReadyAt).Round(time.Millisecond).String())
 	if run.Late && run.Deadline.After(run.CreatedAt) { // announced after its deadline, or by hand: nobody could have met it
@@ -67,6 +77,36 @@ func (s *Settler) ready(ctx context.Context, run ledger.Run) error {
 		})
 	}
 	return err
+}
+
+// Unready removes the flag of a run that is not ready. Should it become ready at that very moment, its flag is set again.
+func (s *Settler) Unready(ctx context.Context, runID string) error {
+	run, err := s.Ledger.Run(ctx, runID)
+	if err != nil || run.State == ledger.RunReady {
+		return err
+	}
+	if err := s.Flags.ClearReady(ctx, run.ShopID, run.BroadcastID); err != nil {
+		return err
+	}
+	return s.Settle(ctx, runID, ledger.NowReady)
+}
+
+// Ended calls a run off whose broadcast is over: what would be written now would expire at once or soon. A run that has
+// moved on meanwhile is no error.
+func (s *Settler) Ended(ctx context.Context, run ledger.Run, who string) error {
+	err := s.Ledger.Cancel(ctx, run.ID, ledger.By{Who: who, Why: "the broadcast ended before the shop was ready"})
+	if errors.Is(err, ledger.ErrState) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.Alerts.Raise(ctx, alert.Alert{
+		Name: alert.BroadcastEnded, Severity: alert.Warning, Shop: run.ShopID, Run: run.ID,
+		Summary: fmt.Sprintf("broadcast %s of shop %s ended before the shop was ready", run.BroadcastID, run.ShopID),
+		Remedy:  "nothing is left to do for it; see why it took so long with `prewarm run " + run.ID + "`",
+	})
+	return s.Leases.Release(ctx, run.ShopID, run.ID)
 }
 
 func (s *Settler) failed(ctx context.Context, run ledger.Run) error {

@@ -167,7 +167,7 @@ func TestAFencedUnitWritesNoFurtherPage(t *testing.T) {
 	j := e.job(t, e.bind(t, usersSpec()))
 	e.Cache = &between{Cache: e.Cache, after: func(pages int) error {
 		if pages == 3 {
-			return e.store.Cancel(t.Context(), j.Unit.RunID, "called off")
+			return e.store.Cancel(t.Context(), j.Unit.RunID, ledger.By{Who: "test", Why: "called off"})
 		}
 		return nil
 	}}
@@ -182,12 +182,12 @@ func TestADrainedUnitIsHandedBackAtAPageBoundary(t *testing.T) {
 	e := newEnv(t, testenv.Redis(t).URL, usersTable)
 	e.users(t, 1, 50)
 	j := e.job(t, e.bind(t, usersSpec()))
-	drain := make(chan struct{})
-	j.Drain = drain
+	var stop error
+	j.Proceed = func() error { return stop }
 	healthy := e.Cache
 	e.Cache = &between{Cache: healthy, after: func(pages int) error {
 		if pages == 2 {
-			close(drain)
+			stop = fmt.Errorf("%w: the test says so", ErrHandBack)
 		}
 		return nil
 	}}
@@ -196,9 +196,9 @@ func TestADrainedUnitIsHandedBackAtAPageBoundary(t *testing.T) {
 	u := e.unit(t, j)
 	require.Equal(t, `["20"]`, u.Cursor)
 	require.Equal(t, 20, e.keys(t))
-	require.NoError(t, e.store.HandBack(t.Context(), u))
+	require.NoError(t, e.store.HandBack(t.Context(), u, "drained"))
 
-	j.Drain, e.Cache = make(chan struct{}), healthy
+	stop, e.Cache = nil, healthy
 	u = e.done(t, e.claim(t, j, j.Unit.RunID, 0, 0))
 	require.EqualValues(t, 50, u.RowsDone)
 	require.Equal(t, 1, u.Attempts)

@@ -16,8 +16,8 @@ const maxWhole = 64 << 20
 
 // loadWhole reads and writes a small dataset in one go.
 func (t *task) loadWhole(ctx context.Context) (ledger.Settled, error) {
-	if t.draining() {
-		return ledger.StillOpen, ErrHandBack
+	if err := t.Proceed(); err != nil {
+		return ledger.StillOpen, err
 	}
 	// A repeat begins anew, and so do its counts.
 	t.Unit.RowsDone, t.Unit.Rejects = 0, 0
@@ -88,7 +88,10 @@ func (t *task) readSingle(ctx context.Context, p *page) error {
 	if err != nil || seen > 0 {
 		return err
 	}
-	b := &p.batch // no row: an older value must not stay
+	if enc.Write() == dataset.WriteMissing {
+		return nil
+	}
+	b := &p.batch // no row: an older value must not stay; a newer one that goes too is a miss
 	b.Begin(cache.Del)
 	if b.Buf, err = enc.AppendKey(b.Buf, t.Shop, nil); err != nil {
 		return err
@@ -102,9 +105,9 @@ func (t *task) readSingle(ctx context.Context, p *page) error {
 func (t *task) readCollection(ctx context.Context, p *page) error {
 	enc, b := t.Dataset.Encoder(), &p.batch
 	hash := t.Dataset.Spec().Value == dataset.ValueHash
-	op := cache.Set
+	op := ops[enc.Write()].object
 	if hash {
-		op = cache.ReplaceHash
+		op = ops[enc.Write()].collection
 	}
 	b.Begin(op)
 	var err error

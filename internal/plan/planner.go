@@ -42,6 +42,9 @@ func (p *Planner) Plan(ctx context.Context, runID string, epoch int) error {
 	if run.Epoch != epoch || run.State != ledger.RunPlanned {
 		return nil
 	}
+	if paused, err := p.Ledger.Paused(ctx, run); err != nil || paused != nil {
+		return err // it is planned when it is resumed
+	}
 	if run.PlannedAt.IsZero() {
 		units, err := p.split(ctx, run.ShopID)
 		if err != nil {

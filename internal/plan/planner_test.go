@@ -182,7 +182,9 @@ func TestARunThatHasMovedOnIsNotPlanned(t *testing.T) {
 	require.NoError(t, e.Plan(t.Context(), run.ID, run.Epoch+1), "another epoch")
 
 	// Called off while its index is read.
-	d.split = func() { require.NoError(t, e.Ledger.Cancel(t.Context(), run.ID, "called off")) }
+	d.split = func() {
+		require.NoError(t, e.Ledger.Cancel(t.Context(), run.ID, ledger.By{Who: "test", Why: "called off"}))
+	}
 	e.Datasets = []Dataset{d}
 	require.NoError(t, e.Plan(t.Context(), run.ID, run.Epoch))
 	require.NoError(t, e.Plan(t.Context(), run.ID, run.Epoch))

@@ -24,6 +24,17 @@ func (t *Tasks) Plan(ctx context.Context, run ledger.Run) error {
 	return t.Queue.EnqueuePlan(ctx, tasks.Plan{Run: run.ID, Epoch: run.Epoch}, t.Attempts)
 }
 
+// Replan enqueues it under another id, beside one that seems to be lost.
+func (t *Tasks) Replan(ctx context.Context, run ledger.Run) error {
+	return t.Queue.EnqueuePlanAgain(ctx, tasks.Plan{Run: run.ID, Epoch: run.Epoch}, t.Attempts)
+}
+
+// Nudge tells all pods to look at the switches now.
+func (t *Tasks) Nudge(ctx context.Context) error { return t.Queue.Nudge(ctx) }
+
+// IDOf is the id of the task that plans a run.
+func IDOf(run ledger.Run) string { return queue.PlanID(tasks.Plan{Run: run.ID, Epoch: run.Epoch}) }
+
 // Units enqueues the tasks of units that wait, each under its newest task number.
 func (t *Tasks) Units(ctx context.Context, due []ledger.Due) error {
 	load := make([]queue.LoadTask, len(due))

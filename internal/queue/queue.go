@@ -88,8 +88,44 @@ func wholeSeconds(d time.Duration) time.Duration {
 	return (d + time.Second - 1).Truncate(time.Second)
 }
 
+// PlanPrefix begins the ids of all tasks that plan a run.
+const PlanPrefix = "plan."
+
 // PlanID is the id of the task that plans a run.
-func PlanID(p tasks.Plan) string { return fmt.Sprintf("plan.%s.%d", p.Run, p.Epoch) }
+func PlanID(p tasks.Plan) string { return fmt.Sprintf(PlanPrefix+"%s.%d", p.Run, p.Epoch) }
+
+// EnqueuePlanAgain enqueues the planning of a run under an id of its own, beside a task that looks active and may be lost.
+func (q *Queue) EnqueuePlanAgain(ctx context.Context, p tasks.Plan, maxRetry int) error {
+	task, err := tasks.NewPlan(p)
+	if err != nil {
+		return err
+	}
+	id := PlanID(p) + "." + rand.Text()
+	if _, err := q.client.EnqueueContext(ctx, task, asynq.Queue(tasks.QueueIntake), asynq.TaskID(id),
+		asynq.MaxRetry(maxRetry), asynq.Timeout(planTime), asynq.Retention(retention)); err != nil {
+		return fmt.Errorf("enqueue task %s: %w", id, err)
+	}
+	return nil
+}
+
+// Copy enqueues what a task says once more, under an id of its own, to be run now. A task that is gone is no error.
+func (q *Queue) Copy(ctx context.Context, queue, id string) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	info, err := q.inspector.GetTaskInfo(queue, id)
+	if gone(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look up task %s of queue %s: %w", id, queue, err)
+	}
+	if _, err := q.client.EnqueueContext(ctx, asynq.NewTask(info.Type, info.Payload), asynq.Queue(queue), asynq.TaskID(rand.Text()),
+		asynq.MaxRetry(info.MaxRetry), asynq.Timeout(info.Timeout), asynq.Retention(info.Retention)); err != nil {
+		return fmt.Errorf("enqueue task %s again: %w", id, err)
+	}
+	return nil
+}
 
 // EnqueuePlan enqueues the task that plans a run, unless it is in the queue and will run or runs. One that is completed
 // or archived is replaced: whoever asks knows from the ledger that the plan is not complete. maxRetry is how often asynq
@@ -130,6 +166,18 @@ func (q *Queue) EnqueueRequest(ctx context.Context, r tasks.Request) (id string,
 		return "", fmt.Errorf("enqueue request: %w", err)
 	}
 	return id, nil
+}
+
+// SwitchChannel is where pods hear that a switch was turned.
+const SwitchChannel = "prewarm:switches"
+
+// Nudge tells all pods to look at the switches and at what they have in hand now. They do so by themselves too, a little
+// later, so an error needs no repeat.
+func (q *Queue) Nudge(ctx context.Context) error {
+	if err := q.redis.Publish(ctx, SwitchChannel, "").Err(); err != nil {
+		return fmt.Errorf("tell the pods of a switch: %w", err)
+	}
+	return nil
 }
 
 // Ensure makes every queue known to asynq's inspector, asynqmon and metrics: a client of asynq registers a queue once in

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -121,4 +122,33 @@ func version(text string) (major, minor int, ok bool) {
 	major, err1 := strconv.Atoi(parts[0])
 	minor, err2 := strconv.Atoi(parts[1])
 	return major, minor, err1 == nil && err2 == nil
+}
+
+// Node is one master and what it says of evictions.
+type Node struct {
+	Addr    string
+	Start   string // new with each start of the server
+	Evicted int64  // keys since it started
+}
+
+// Nodes are the masters behind a client. What a server does not tell is empty.
+func Nodes(ctx context.Context, client redis.UniversalClient) ([]Node, error) {
+	var mu sync.Mutex
+	var nodes []Node
+	err := eachMaster(ctx, client, func(ctx context.Context, node redis.UniversalClient) error {
+		facts, err := info(ctx, node)
+		if err != nil {
+			return fmt.Errorf("ask a redis how it is: %w", err)
+		}
+		n := Node{Start: facts["run_id"]}
+		n.Evicted, _ = strconv.ParseInt(facts["evicted_keys"], 10, 64)
+		if c, ok := node.(*redis.Client); ok {
+			n.Addr = c.Options().Addr
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		nodes = append(nodes, n)
+		return nil
+	})
+	return nodes, err
 }

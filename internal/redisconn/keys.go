@@ -1,17 +1,28 @@
 package redisconn
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
+
+// Own begins the keys that prewarm keeps for itself, on the queue's and on the cache's Redis.
+const Own = "prewarm:"
 
 // LeaderKey is the lock of the one process that leads.
-const LeaderKey = "prewarm:leader"
+const LeaderKey = Own + "leader"
 
 // shopText keeps a shop id from ending the hash tag it stands in: two different ids must never make the same key.
 var shopText = strings.NewReplacer("%", "%25", "{", "%7B", "}", "%7D")
 
 // LeaseKey is the lock of the run that warms a shop.
-func LeaseKey(shop string) string { return "prewarm:{" + shopText.Replace(shop) + "}:lease" }
+func LeaseKey(shop string) string { return Own + "{" + shopText.Replace(shop) + "}:lease" }
 
 // ReadyKey is the flag of a shop that is warm for a broadcast.
 func ReadyKey(shop, broadcast string) string {
-	return "prewarm:{" + shopText.Replace(shop) + "}:ready:" + broadcast
+	return Own + "{" + shopText.Replace(shop) + "}:ready:" + broadcast
+}
+
+// MarkKey is what vouches for a run's epoch on the cache's node that has a hash tag's slot.
+func MarkKey(tag, run string, epoch int) string {
+	return Own + "{" + tag + "}:mark:" + run + "." + strconv.Itoa(epoch)
 }

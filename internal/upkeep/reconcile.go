@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/prewarm-go/prewarm/internal/alert"
+	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/ledger"
 	"github.com/prewarm-go/prewarm/internal/queue"
+	"github.com/prewarm-go/prewarm/internal/redisconn"
 	"github.com/prewarm-go/prewarm/tasks"
 )
 
@@ -26,17 +29,22 @@ const (
 type Queue interface {
 	LiveIDs(ctx context.Context, queue string) (map[string]queue.State, error)
 	Ensure(ctx context.Context) error
+	// Copy enqueues a task once more under another id, to be run now; a task that is gone is no error.
+	Copy(ctx context.Context, queue, id string) error
 }
 
 // Tasks makes tasks of what the ledger says is to be done.
 type Tasks interface {
 	Plan(ctx context.Context, run ledger.Run) error
+	Replan(ctx context.Context, run ledger.Run) error // under a new id
 	Units(ctx context.Context, due []ledger.Due) error
 }
 
 // Settler does what a run's end asks for outside the ledger.
 type Settler interface {
 	Settle(ctx context.Context, run string, what ledger.Settled) error
+	Ended(ctx context.Context, run ledger.Run, who string) error
+	Unready(ctx context.Context, run string) error
 }
 
 // Reconciler brings queue and flags in line with the ledger. Two pods at once do no harm: each move is compare-and-set.
@@ -46,21 +54,31 @@ type Reconciler struct {
 	Queue    Queue
 	Tasks    Tasks
 	TaskID   func(ledger.Due) string
+	PlanID   func(ledger.Run) string
+	Flags    Flags
+	Stamps   Stamps
+	Nodes    Nodes
 	Settler  Settler
 	Alerts   *alert.Dispatcher
 	PodDead  time.Duration // policy.pod_dead
 	Attempts int           // policy.retry.attempts
+	Watch    config.Watch  // policy.watch
 	Log      *slog.Logger
 	Actions  *prometheus.CounterVec // by action; NewActions
 
-	pulled map[string]bool // tasks that were active, of units that nobody had claimed, at the last reconciliation
+	// Tasks that were active at the last reconciliation although nothing came of them:
+	pulled   map[string]bool // of units that nobody had claimed
+	planning map[string]bool // of runs that had no plan
+	taken    map[string]int  // announcements, by how often they were seen
+
+	nodes []redisconn.Node // of the cache, as they were just seen
 }
 
 // NewActions is the counter of what reconciliation did.
 func NewActions(reg prometheus.Registerer) *prometheus.CounterVec {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "prewarm_reconcile_actions_total",
-		Help: "What the reconciliation put right, by action: take_over, enqueue_unit, enqueue_plan, flag.",
+		Help: "What the reconciliation put right, by action: take_over, enqueue_unit, enqueue_plan, copy_request, end, flag, lost.",
 	}, []string{"action"})
 	reg.MustRegister(c)
 	return c
@@ -87,6 +105,11 @@ func (r *Reconciler) Once(ctx context.Context) error {
 	return errors.Join(
 		r.Queue.Ensure(ctx),
 		r.takeOver(ctx),
+		r.stuck(ctx),
+		r.overtime(ctx),
+		r.end(ctx),
+		r.lost(ctx),
+		r.copyRequests(ctx),
 		r.planRuns(ctx),
 		r.refill(ctx),
 		r.flag(ctx),
@@ -101,24 +124,29 @@ func (r *Reconciler) takeOver(ctx context.Context) error {
 		return err
 	}
 	for _, u := range orphans {
-		settled, err := r.Ledger.TakeOver(ctx, u, r.Attempts, "its pod died")
-		if errors.Is(err, ledger.ErrFenced) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		r.Actions.WithLabelValues("take_over").Inc()
-		r.Alerts.Raise(ctx, alert.Alert{
+		if err := r.take(ctx, u, "its pod died", alert.Alert{
 			Name: alert.PodDied, Severity: alert.Warning, Run: u.RunID,
 			Summary: fmt.Sprintf("pod %s died while it was loading; its units go on elsewhere from where they stopped", u.Owner),
 			Remedy:  "look at the pod's last log and its memory limit",
-		})
-		if err := r.Settler.Settle(ctx, u.RunID, settled); err != nil {
+		}); err != nil {
 			return err
 		}
 	}
 	return nil // refill enqueues what was taken over
+}
+
+// take takes one unit over and says so.
+func (r *Reconciler) take(ctx context.Context, u ledger.Unit, why string, told alert.Alert) error {
+	settled, err := r.Ledger.TakeOver(ctx, u, r.Attempts, why)
+	if errors.Is(err, ledger.ErrFenced) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.Actions.WithLabelValues("take_over").Inc()
+	r.Alerts.Raise(ctx, told)
+	return r.Settler.Settle(ctx, u.RunID, settled)
 }
 
 // planRuns enqueues the plans of runs that have waited too long for one.
@@ -127,11 +155,74 @@ func (r *Reconciler) planRuns(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(runs) == 0 {
+		r.planning = nil
+		return nil
+	}
+	live, err := r.Queue.LiveIDs(ctx, tasks.QueueIntake)
+	if err != nil {
+		return err
+	}
+	planning := map[string]bool{}
 	for _, run := range runs {
-		if err := r.Tasks.Plan(ctx, run); err != nil {
+		// As with units: a plan that is active at two reconciliations in a row may be a dead pod's, and making it twice is
+		// harmless.
+		enqueue := r.Tasks.Plan
+		if live[r.PlanID(run)] == queue.Active {
+			if planning[run.ID] = true; !r.planning[run.ID] {
+				continue
+			}
+			enqueue = r.Tasks.Replan
+		}
+		if err := enqueue(ctx, run); err != nil {
 			return err
 		}
 		r.Actions.WithLabelValues("enqueue_plan").Inc()
+	}
+	r.planning = planning
+	return nil
+}
+
+// copiesAfter is how many reconciliations in a row an announcement is seen active before it is taken for a dead pod's. The
+// largest takes seconds.
+const copiesAfter = 3
+
+// copyRequests enqueues announcements again whose pod died with them in hand, which asynq notices after one to two
+// minutes, or never. One that is answered twice is a duplicate, no more.
+func (r *Reconciler) copyRequests(ctx context.Context) error {
+	live, err := r.Queue.LiveIDs(ctx, tasks.QueueIntake)
+	if err != nil {
+		return err
+	}
+	taken := map[string]int{}
+	for id, state := range live {
+		if state != queue.Active || strings.HasPrefix(id, queue.PlanPrefix) {
+			continue
+		}
+		taken[id] = r.taken[id] + 1
+		if taken[id] != copiesAfter {
+			continue
+		}
+		if err := r.Queue.Copy(ctx, tasks.QueueIntake, id); err != nil {
+			return err
+		}
+		r.Actions.WithLabelValues("copy_request").Inc()
+	}
+	r.taken = taken
+	return nil
+}
+
+// end closes runs whose broadcast is over and that nobody will work on any more.
+func (r *Reconciler) end(ctx context.Context) error {
+	runs, err := r.Ledger.Ended(ctx, batch)
+	if err != nil {
+		return err
+	}
+	for _, run := range runs {
+		if err := r.Settler.Ended(ctx, run, "reconciliation"); err != nil {
+			return err
+		}
+		r.Actions.WithLabelValues("end").Inc()
 	}
 	return nil
 }
@@ -198,19 +289,4 @@ func (r *Reconciler) refill(ctx context.Context) error {
 	r.Actions.WithLabelValues("enqueue_unit").Add(float64(len(again)))
 	r.Log.InfoContext(ctx, "enqueued units that had no task", "units", len(again))
 	return r.Tasks.Units(ctx, again)
-}
-
-// flag sets the ready flags that could not be set when their runs became ready.
-func (r *Reconciler) flag(ctx context.Context) error {
-	runs, err := r.Ledger.Unflagged(ctx, batch)
-	if err != nil {
-		return err
-	}
-	for _, run := range runs {
-		if err := r.Settler.Settle(ctx, run.ID, ledger.NowReady); err != nil {
-			return err
-		}
-		r.Actions.WithLabelValues("flag").Inc()
-	}
-	return nil
 }

@@ -1,0 +1,5 @@
+package main
+
+type resumeCmd struct{ turn }
+
+func (c *resumeCmd) Run(t *terminal) error { return c.do(t, "resume") }

@@ -1,0 +1,85 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/prewarm-go/prewarm/internal/ledger"
+)
+
+// Switch is a pause that is in force.
+type Switch struct {
+	Scope string     `json:"scope" enum:"all,shop,run"`
+	ID    string     `json:"id" doc:"the shop's or the run's; empty for all"`
+	Who   string     `json:"who"`
+	Why   string     `json:"reason"`
+	Since *time.Time `json:"since"`
+}
+
+// SwitchList answers GET /v1/switches, and whatever changes one.
+type SwitchList struct {
+	Switches  []Switch `json:"switches" doc:"the widest first"`
+	Cancelled int      `json:"cancelled" doc:"runs that this call has called off"`
+}
+
+type allAct struct{ Body *Reason }
+
+type shopAct struct {
+	Shop string `path:"shop" minLength:"1" doc:"the shop's id"`
+	Body *Reason
+}
+
+// verbs are what can be done to a shop or to everything.
+var verbs = []struct{ name, shop, all string }{
+	{"cancel", "Call off a shop's open runs", "Call off all open runs"},
+	{"pause", "Stop all work on a shop at the next page, also of runs to come, until it is resumed", "Stop all work at the next page, also of runs to come, until it is resumed"},
+	{"resume", "Let a paused shop go on", "Let everything go on; shops and runs that were paused by themselves stay paused"},
+}
+
+// switches registers what stops work and lets it go on.
+func (a *API) switches(h huma.API) {
+	huma.Register(h, op(http.MethodGet, "/v1/switches", "list-switches", "The pauses in force"),
+		func(ctx context.Context, _ *struct{}) (*out[SwitchList], error) { return a.inForce(ctx, 0) })
+	for _, v := range verbs {
+		shop := op(http.MethodPost, "/v1/shops/{shop}/"+v.name, v.name+"-shop", v.shop, http.StatusConflict)
+		all := op(http.MethodPost, "/v1/"+v.name, v.name+"-all", v.all, http.StatusConflict)
+		shop.SkipValidateBody, all.SkipValidateBody = true, true
+		huma.Register(h, shop,
+			func(ctx context.Context, in *shopAct) (*out[SwitchList], error) {
+				return a.turn(ctx, v.name, ledger.Scope{Kind: ledger.ScopeShop, ID: in.Shop}, in.Body)
+			})
+		huma.Register(h, all,
+			func(ctx context.Context, in *allAct) (*out[SwitchList], error) {
+				return a.turn(ctx, v.name, ledger.Scope{Kind: ledger.ScopeAll}, in.Body)
+			})
+	}
+}
+
+func (a *API) turn(ctx context.Context, verb string, on ledger.Scope, why *Reason) (*out[SwitchList], error) {
+	var n int
+	var err error
+	switch verb {
+	case "cancel":
+		n, err = a.deps.Runs.Cancel(ctx, on, by(ctx, why))
+	case "pause":
+		err = a.deps.Runs.Pause(ctx, on, by(ctx, why))
+	case "resume":
+		err = a.deps.Runs.Resume(ctx, on, by(ctx, why))
+	}
+	if err != nil {
+		return nil, failure(err)
+	}
+	return a.inForce(ctx, n)
+}
+
+func (a *API) inForce(ctx context.Context, cancelled int) (*out[SwitchList], error) {
+	all, err := a.deps.Runs.Switches(ctx)
+	list := SwitchList{Switches: make([]Switch, len(all)), Cancelled: cancelled}
+	for i, w := range all {
+		list.Switches[i] = Switch{Scope: w.Kind, ID: w.ID, Who: w.Who, Why: w.Why, Since: at(w.Since)}
+	}
+	return answer(list, err)
+}

@@ -1,0 +1,126 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/prewarm-go/prewarm/internal/ledger"
+	"github.com/prewarm-go/prewarm/internal/queue"
+	"github.com/prewarm-go/prewarm/tasks"
+)
+
+const (
+	// watchEvery is how often a pod asks for the switches and the standing of what it has in hand: a pause or a cancel is
+	// to be felt in the whole cluster within a second. A pod with nothing in hand does not ask.
+	watchEvery = 250 * time.Millisecond
+	// watchWithin bounds one look.
+	watchWithin = 2 * time.Second
+)
+
+// errCalledOff breaks off a page that is being read or written.
+var errCalledOff = fmt.Errorf("%w: it was cancelled, or taken over", ledger.ErrFenced)
+
+// Watch looks again and again at what the pod has in hand, until the context ends. A unit whose claim does not stand any
+// more is broken off, in the middle of a page; one that is paused stops at its next page.
+func (h *LoadHandler) Watch(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := h.Look(ctx); err != nil && ctx.Err() == nil {
+			h.Log.DebugContext(ctx, "look at the switches; it is tried again", "error", err)
+		}
+	}
+}
+
+// Look looks once.
+func (h *LoadHandler) Look(ctx context.Context) error {
+	held := h.hands.claims()
+	if len(held) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, watchWithin)
+	defer cancel()
+	claims := make([]ledger.Claimed, 0, len(held))
+	for c := range held {
+		claims = append(claims, c)
+	}
+	standing, err := h.Ledger.Standing(ctx, claims)
+	if err != nil {
+		return err
+	}
+	switches, err := h.Ledger.Switches(ctx)
+	if err != nil {
+		return err
+	}
+	for c, hand := range held {
+		if !standing[c] {
+			hand.stop(errCalledOff)
+		}
+		for _, w := range switches {
+			if w.Covers(hand.shop, hand.run) {
+				why := w.String()
+				hand.paused.Store(&why)
+			}
+		}
+	}
+	return nil
+}
+
+// cancellations is where asynq 0.26 publishes the id of a task that somebody cancels, as in asynqmon.
+const cancellations = "asynq:cancel"
+
+// Signals hears what is said to all pods: that a switch was turned, and that a task was cancelled in asynqmon. asynq alone
+// would take the latter for a failed attempt; here it cancels the task's run. Every pod hears it and the first one does it.
+type Signals struct {
+	Client redis.UniversalClient
+	Look   func(ctx context.Context) error // at the switches, now
+	Cancel func(ctx context.Context, run string, by ledger.By) error
+	Log    *slog.Logger
+}
+
+// Run listens until the context ends.
+func (s *Signals) Run(ctx context.Context) {
+	sub := s.Client.Subscribe(ctx, cancellations, queue.SwitchChannel)
+	defer func() { _ = sub.Close() }()
+	messages := sub.Channel() // reconnects by itself
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m, ok := <-messages:
+			if !ok {
+				return
+			}
+			if err := s.hear(ctx, m); err != nil && ctx.Err() == nil {
+				s.Log.WarnContext(ctx, "act on a signal", "channel", m.Channel, "error", err)
+			}
+		}
+	}
+}
+
+func (s *Signals) hear(ctx context.Context, m *redis.Message) error {
+	if m.Channel == queue.SwitchChannel {
+		return s.Look(ctx)
+	}
+	run, ok := tasks.RunOf(m.Payload)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, watchWithin)
+	defer cancel()
+	err := s.Cancel(ctx, run, ledger.By{Who: "asynqmon", Why: "the task " + m.Payload + " was cancelled in asynqmon"})
+	if errors.Is(err, ledger.ErrState) || errors.Is(err, ledger.ErrNotFound) {
+		return nil
+	}
+	return err
+}
