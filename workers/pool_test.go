@@ -134,7 +134,7 @@ func TestAStoppedPoolGivesBackWhatIsNotDoneInTimeAndStaysStopped(t *testing.T) {
 	p.Stop(time.Second) // twice is harmless
 	require.ErrorIs(t, <-g.cause, load.ErrHandBack)
 
-	live, err := queue.New(client).LiveIDs(t.Context(), tasks.QueueWarm)
+	live, err := queue.New(client).LiveTasks(t.Context(), tasks.QueueWarm)
 	require.NoError(t, err)
 	require.Len(t, live, 3)
 	for id, state := range live {

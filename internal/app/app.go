@@ -23,6 +23,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/lease"
 	"github.com/prewarm-go/prewarm/internal/ledger"
 	"github.com/prewarm-go/prewarm/internal/load"
+	"github.com/prewarm-go/prewarm/internal/memory"
 	"github.com/prewarm-go/prewarm/internal/pace"
 	"github.com/prewarm-go/prewarm/internal/plan"
 	"github.com/prewarm-go/prewarm/internal/queue"
@@ -239,17 +240,23 @@ func (a *App) assemble(bound []*source.Bound) error {
 		Ledger: a.ledger, Shops: plan.Shops{Datasets: planned}, Flags: flags, Leases: leases, Tasks: enqueue,
 		Alerts: a.alerts, Policy: p, Log: a.log, Count: func(outcome string) { requests.WithLabelValues(outcome).Inc() },
 	})
+	mem := memory.New(a.log)
+	mem.Register(a.reg)
+	mem.Tight = func(ctx context.Context, summary string) {
+		a.alerts.Raise(ctx, alert.Alert{Name: alert.MemoryHigh, Severity: alert.Warning, Summary: "pod " + a.id + ": " + summary,
+			Remedy: "give the pod more memory, or lower width.max_per_pod or policy.page_bytes"})
+	}
 	handler := &workers.LoadHandler{
 		Pod: a.id, Ledger: a.ledger, Leases: leases, Settler: settler, Datasets: loaded, Expire: p.Expire, Retry: retry,
 		Loader: &load.Loader{
-			Ledger: a.ledger, Cache: writer, Metrics: load.NewMetrics(a.reg),
+			Ledger: a.ledger, Cache: writer, Share: mem.Share, Metrics: load.NewMetrics(a.reg),
 			Limits: load.Limits{PageRows: p.PageRows, PageBytes: p.PageBytes, MaxRejects: p.MaxRejects},
 		},
 		Alerts: a.alerts, Drain: a.drain, Metrics: workers.NewMetrics(a.reg), Log: a.log,
 	}
 	a.strays, a.handlers = handler.Strays, handler.Wait
 	signals := &workers.Signals{Client: a.queueDB, Look: handler.Look, Cancel: a.intake.Cancel, Log: a.log}
-	a.watch = []func(context.Context){handler.Watch, signals.Run}
+	a.watch = []func(context.Context){handler.Watch, signals.Run, mem.Run}
 	planner := &workers.PlanHandler{
 		Planner: &plan.Planner{Ledger: a.ledger, Datasets: planned, Tasks: enqueue, UnitRows: p.UnitRows, Log: a.log},
 		Ledger:  a.ledger, Retry: retry, Alerts: a.alerts,
@@ -261,7 +268,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 	reconciler := &upkeep.Reconciler{
 		Ledger: a.ledger, Queue: a.queue, Tasks: enqueue, TaskID: plan.TaskID, PlanID: plan.IDOf, Flags: flags, Stamps: writer,
 		Nodes: func(ctx context.Context) ([]redisconn.Node, error) { return redisconn.Nodes(ctx, a.cacheDB) }, Settler: settler, Alerts: a.alerts,
-		PodDead: p.PodDead, Attempts: p.Retry.Attempts, Watch: p.Watch, Log: a.log, Actions: upkeep.NewActions(a.reg),
+		PodDead: p.PodDead, Attempts: p.Retry.Attempts, BackoffMax: p.Retry.Backoff.Max, Watch: p.Watch, Log: a.log, Actions: upkeep.NewActions(a.reg),
 	}
 	a.lead = func(ctx context.Context) { lease.NewLeader(a.queueDB, a.id).Run(ctx, reconciler.Run) }
 	return a.serve()

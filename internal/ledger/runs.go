@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -339,7 +340,7 @@ func (s *Store) Restart(ctx context.Context, id string, by By) error {
 func (s *Store) Cancel(ctx context.Context, id string, by By) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
 		n, err := s.exec(ctx, tx, `UPDATE runs SET state = 'cancelled', reason = ?, updated_us = :now
-			WHERE run_id = ? AND state IN ('planned', 'warming', 'ready', 'failed')`, clip(by.Why), id)
+			WHERE run_id = ? AND state IN ('planned', 'warming', 'ready', 'failed')`, clip(cmp.Or(by.Why, "by "+by.Who)), id)
 		if err := matched(n, err, "cancel run"); err != nil {
 			return s.why(ctx, tx, id, err)
 		}

@@ -49,7 +49,19 @@ type Loader struct {
 	Ledger  Ledger
 	Cache   Cache
 	Limits  Limits
+	Share   func() float64 // of its usual size that a page may have now, for want of memory; nil: 1
 	Metrics *Metrics
+}
+
+// limits are the bounds of the next page.
+func (l *Loader) limits() Limits {
+	now := l.Limits
+	if l.Share != nil {
+		share := l.Share()
+		now.PageRows = max(1, int(share*float64(now.PageRows)))
+		now.PageBytes = max(1, int(share*float64(now.PageBytes)))
+	}
+	return now
 }
 
 // Limits bound pages and rejects.

@@ -73,11 +73,11 @@ func (t *task) read(ctx context.Context, u ledger.Unit, free <-chan *page, full 
 // page that was ended by its bytes has wasted the rest, and the next asks for what fits.
 func (t *task) readPage(ctx context.Context, p *page, after, to string, limit int) int {
 	p.reset()
-	enc, spec := t.Dataset.Encoder(), t.Dataset.Spec()
+	enc, spec, limits := t.Dataset.Encoder(), t.Dataset.Spec(), t.limits()
 	began := time.Now()
-	got, err := t.Dataset.ReadPage(ctx, t.Shop, after, to, limit, func(row []sql.RawBytes) (bool, error) {
+	got, err := t.Dataset.ReadPage(ctx, t.Shop, after, to, min(limit, limits.PageRows), func(row []sql.RawBytes) (bool, error) {
 		err := p.add(enc, spec.Value, t.Shop, row)
-		return p.batch.Bytes() < t.Limits.PageBytes, err
+		return p.batch.Bytes() < limits.PageBytes, err
 	})
 	t.Metrics.leg(spec.Name, legRead, began)
 	p.last, p.done, p.err, p.readAt = got.Last, got.Done, err, time.Now()

@@ -112,8 +112,12 @@ func (e *env) requirePlan(t *testing.T, run ledger.Run, n int) {
 	for _, u := range units {
 		want[tasks.LoadID(run.Deadline, run.ID, run.Epoch, u.Unit, u.TaskSeq)] = queue.Scheduled
 	}
-	live, err := e.queue.LiveIDs(t.Context(), tasks.QueueWarm)
+	found, err := e.queue.LiveTasks(t.Context(), tasks.QueueWarm)
 	require.NoError(t, err)
+	live := map[string]queue.State{}
+	for id, task := range found {
+		live[id] = task.State
+	}
 	require.Equal(t, want, live)
 }
 

@@ -23,7 +23,7 @@ const (
 	Active    State = "active"    // a server has it
 )
 
-// MaxLive is the most tasks of one queue that LiveIDs reads: some 20 MB, and 50 ms of Redis' time. It stands for
+// MaxLive is the most tasks of one queue that LiveTasks reads: some 20 MB, and 50 ms of Redis' time. It stands for
 // 2 billion rows in units of 10,000.
 const MaxLive = 200_000
 
@@ -80,35 +80,44 @@ func (q *Queue) Live(ctx context.Context, queue, id string) (bool, error) {
 	}
 }
 
-// LiveIDs are the ids of all live tasks of a queue and their states, at one moment: a task that moves from one state to
-// another is never missed. ErrTooMany if there are more than MaxLive.
-func (q *Queue) LiveIDs(ctx context.Context, queue string) (map[string]State, error) {
+// LiveTask is where a live task stands, and when it is to run: zero if that is now. The time is by the clock of the pod
+// that put it there.
+type LiveTask struct {
+	State State
+	At    time.Time
+}
+
+// LiveTasks are all live tasks of a queue by their ids, at one moment: a task that moves from one state to another is
+// never missed. ErrTooMany if there are more than MaxLive.
+func (q *Queue) LiveTasks(ctx context.Context, queue string) (map[string]LiveTask, error) {
 	tx := q.redis.TxPipeline()
 	const last = MaxLive // inclusive, so one more than may be
-	replies := []struct {
-		state State
-		ids   *redis.StringSliceCmd
-	}{
-		{Scheduled, tx.ZRange(ctx, key(queue, "scheduled"), 0, last)},
-		{Retry, tx.ZRange(ctx, key(queue, "retry"), 0, last)},
-		{Pending, tx.LRange(ctx, key(queue, "pending"), 0, last)},
-		{Active, tx.LRange(ctx, key(queue, "active"), 0, last)},
+	later := map[State]*redis.ZSliceCmd{
+		Scheduled: tx.ZRangeWithScores(ctx, key(queue, "scheduled"), 0, last),
+		Retry:     tx.ZRangeWithScores(ctx, key(queue, "retry"), 0, last),
+	}
+	now := map[State]*redis.StringSliceCmd{
+		Pending: tx.LRange(ctx, key(queue, "pending"), 0, last),
+		Active:  tx.LRange(ctx, key(queue, "active"), 0, last),
 	}
 	if _, err := tx.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("list tasks of queue %s: %w", queue, err)
 	}
-	n := 0
-	for _, r := range replies {
-		n += len(r.ids.Val())
-	}
-	if n > MaxLive {
-		return nil, fmt.Errorf("queue %s: %w: more than %d", queue, ErrTooMany, MaxLive)
-	}
-	live := make(map[string]State, n)
-	for _, r := range replies {
-		for _, id := range r.ids.Val() {
-			live[id] = r.state
+	live := map[string]LiveTask{}
+	for state, reply := range later {
+		for _, z := range reply.Val() {
+			if id, ok := z.Member.(string); ok {
+				live[id] = LiveTask{state, time.Unix(int64(z.Score), 0)}
+			}
 		}
+	}
+	for state, reply := range now {
+		for _, id := range reply.Val() {
+			live[id] = LiveTask{State: state}
+		}
+	}
+	if len(live) > MaxLive {
+		return nil, fmt.Errorf("queue %s: %w: more than %d", queue, ErrTooMany, MaxLive)
 	}
 	return live, nil
 }

@@ -19,7 +19,7 @@ func TestTasksInEveryState(t *testing.T) {
 	ctx := t.Context()
 	states := everyState(t, q, client)
 
-	live, err := q.LiveIDs(ctx, tasks.QueueWarm)
+	live, err := q.LiveTasks(ctx, tasks.QueueWarm)
 	require.NoError(t, err)
 	want := map[string]State{}
 	for state, name := range map[asynq.TaskState]State{
@@ -27,7 +27,11 @@ func TestTasksInEveryState(t *testing.T) {
 	} {
 		want[states[state].ID] = name
 	}
-	require.Equal(t, want, live)
+	require.Len(t, live, len(want))
+	for id, state := range want {
+		require.Equal(t, state, live[id].State, id)
+		require.Equal(t, state == Retry || state == Scheduled, !live[id].At.IsZero(), id)
+	}
 
 	for state, task := range states {
 		got, err := q.Live(ctx, tasks.QueueWarm, task.ID)
@@ -72,7 +76,7 @@ func TestAQueueThatIsNotThereYetIsEmpty(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, live)
 	require.NoError(t, q.Drop(ctx, tasks.QueueUrgent, "any"))
-	ids, err := q.LiveIDs(ctx, tasks.QueueUrgent)
+	ids, err := q.LiveTasks(ctx, tasks.QueueUrgent)
 	require.NoError(t, err)
 	require.Empty(t, ids)
 	depths, err := q.Depths(ctx)
@@ -99,11 +103,11 @@ func TestAQueueTooLongToListSaysSo(t *testing.T) {
 	q, client := fresh(t)
 	fill := redis.NewScript(`for i = 1, ARGV[1] do redis.call("ZADD", KEYS[1], i, "task." .. i) end`)
 	_ = fill.Run(t.Context(), client, []string{key(tasks.QueueWarm, "scheduled")}, MaxLive).Err() // returns nothing
-	live, err := q.LiveIDs(t.Context(), tasks.QueueWarm)
+	live, err := q.LiveTasks(t.Context(), tasks.QueueWarm)
 	require.NoError(t, err)
 	require.Len(t, live, MaxLive)
 	require.NoError(t, q.EnqueueLoad(t.Context(), load(1)))
-	_, err = q.LiveIDs(t.Context(), tasks.QueueWarm)
+	_, err = q.LiveTasks(t.Context(), tasks.QueueWarm)
 	require.ErrorIs(t, err, ErrTooMany)
 	found, err := q.Live(t.Context(), tasks.QueueWarm, load(1).ID)
 	require.NoError(t, err)
@@ -119,7 +123,7 @@ func TestALostRedisIsAnErrorAndNotAnEmptyQueue(t *testing.T) {
 	ctx := t.Context()
 	_, err := q.Live(ctx, tasks.QueueWarm, load(1).ID)
 	require.Error(t, err)
-	_, err = q.LiveIDs(ctx, tasks.QueueWarm)
+	_, err = q.LiveTasks(ctx, tasks.QueueWarm)
 	require.Error(t, err)
 	_, err = q.Depths(ctx)
 	require.Error(t, err)
@@ -144,7 +148,7 @@ func TestTheQueueWorksOnRedisCluster(t *testing.T) {
 	q := New(client)
 	require.NoError(t, q.EnqueueLoads(t.Context(), []LoadTask{load(1), load(2)}))
 	require.NoError(t, q.Ensure(t.Context()))
-	live, err := q.LiveIDs(t.Context(), tasks.QueueWarm)
+	live, err := q.LiveTasks(t.Context(), tasks.QueueWarm)
 	require.NoError(t, err)
 	require.Len(t, live, 2)
 	depths, err := q.Depths(t.Context())

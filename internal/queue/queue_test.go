@@ -56,7 +56,7 @@ func TestManyTasksAreEnqueuedAndAgainChangesNothing(t *testing.T) {
 	}
 	require.NoError(t, q.EnqueueLoads(t.Context(), many[:300]))
 	require.NoError(t, q.EnqueueLoads(t.Context(), many))
-	live, err := q.LiveIDs(t.Context(), tasks.QueueWarm)
+	live, err := q.LiveTasks(t.Context(), tasks.QueueWarm)
 	require.NoError(t, err)
 	require.Len(t, live, 500)
 	require.NoError(t, q.EnqueueLoads(t.Context(), nil))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"time"
 
@@ -27,7 +28,7 @@ const (
 
 // Queue is what reconciliation asks of the queue.
 type Queue interface {
-	LiveIDs(ctx context.Context, queue string) (map[string]queue.State, error)
+	LiveTasks(ctx context.Context, queue string) (map[string]queue.LiveTask, error)
 	Ensure(ctx context.Context) error
 	// Copy enqueues a task once more under another id, to be run now; a task that is gone is no error.
 	Copy(ctx context.Context, queue, id string) error
@@ -50,21 +51,22 @@ type Settler interface {
 // Reconciler brings queue and flags in line with the ledger. Two pods at once do no harm: each move is compare-and-set.
 // One Reconciler is for one goroutine.
 type Reconciler struct {
-	Ledger   *ledger.Store
-	Queue    Queue
-	Tasks    Tasks
-	TaskID   func(ledger.Due) string
-	PlanID   func(ledger.Run) string
-	Flags    Flags
-	Stamps   Stamps
-	Nodes    Nodes
-	Settler  Settler
-	Alerts   *alert.Dispatcher
-	PodDead  time.Duration // policy.pod_dead
-	Attempts int           // policy.retry.attempts
-	Watch    config.Watch  // policy.watch
-	Log      *slog.Logger
-	Actions  *prometheus.CounterVec // by action; NewActions
+	Ledger     *ledger.Store
+	Queue      Queue
+	Tasks      Tasks
+	TaskID     func(ledger.Due) string
+	PlanID     func(ledger.Run) string
+	Flags      Flags
+	Stamps     Stamps
+	Nodes      Nodes
+	Settler    Settler
+	Alerts     *alert.Dispatcher
+	PodDead    time.Duration // policy.pod_dead
+	Attempts   int           // policy.retry.attempts
+	BackoffMax time.Duration // policy.retry.backoff.max
+	Watch      config.Watch  // policy.watch
+	Log        *slog.Logger
+	Actions    *prometheus.CounterVec // by action; NewActions
 
 	// Tasks that were active at the last reconciliation although nothing came of them:
 	pulled   map[string]bool // of units that nobody had claimed
@@ -159,7 +161,11 @@ func (r *Reconciler) planRuns(ctx context.Context) error {
 		r.planning = nil
 		return nil
 	}
-	live, err := r.Queue.LiveIDs(ctx, tasks.QueueIntake)
+	live, err := r.Queue.LiveTasks(ctx, tasks.QueueIntake)
+	if err != nil {
+		return err
+	}
+	now, err := r.Ledger.Now(ctx)
 	if err != nil {
 		return err
 	}
@@ -167,11 +173,14 @@ func (r *Reconciler) planRuns(ctx context.Context) error {
 	for _, run := range runs {
 		// As with units: a plan that is active at two reconciliations in a row may be a dead pod's, and making it twice is
 		// harmless.
-		enqueue := r.Tasks.Plan
-		if live[r.PlanID(run)] == queue.Active {
+		enqueue, task := r.Tasks.Plan, live[r.PlanID(run)]
+		if task.State == queue.Active {
 			if planning[run.ID] = true; !r.planning[run.ID] {
 				continue
 			}
+			enqueue = r.Tasks.Replan
+		}
+		if task.At.After(now.Add(late)) { // of a pod with a wrong clock
 			enqueue = r.Tasks.Replan
 		}
 		if err := enqueue(ctx, run); err != nil {
@@ -183,6 +192,18 @@ func (r *Reconciler) planRuns(ctx context.Context) error {
 	return nil
 }
 
+// late is how far behind its time a task may be put off before that is a fault.
+const late = 30 * time.Second
+
+// misplaced says that a task is to run later than anything but a pod with a wrong clock would have put it.
+func (r *Reconciler) misplaced(t queue.LiveTask, d ledger.Due, now time.Time) bool {
+	latest := now.Add(2 * r.BackoffMax)
+	if d.PlannedStart.After(latest) {
+		latest = d.PlannedStart
+	}
+	return t.At.After(latest.Add(late))
+}
+
 // copiesAfter is how many reconciliations in a row an announcement is seen active before it is taken for a dead pod's. The
 // largest takes seconds.
 const copiesAfter = 3
@@ -190,13 +211,13 @@ const copiesAfter = 3
 // copyRequests enqueues announcements again whose pod died with them in hand, which asynq notices after one to two
 // minutes, or never. One that is answered twice is a duplicate, no more.
 func (r *Reconciler) copyRequests(ctx context.Context) error {
-	live, err := r.Queue.LiveIDs(ctx, tasks.QueueIntake)
+	live, err := r.Queue.LiveTasks(ctx, tasks.QueueIntake)
 	if err != nil {
 		return err
 	}
 	taken := map[string]int{}
-	for id, state := range live {
-		if state != queue.Active || strings.HasPrefix(id, queue.PlanPrefix) {
+	for id, task := range live {
+		if task.State != queue.Active || strings.HasPrefix(id, queue.PlanPrefix) {
 			continue
 		}
 		taken[id] = r.taken[id] + 1
@@ -247,25 +268,27 @@ func (r *Reconciler) refill(ctx context.Context) error {
 	if len(lost) == 0 {
 		return nil
 	}
-	live := map[string]queue.State{}
+	now, err := r.Ledger.Now(ctx)
+	if err != nil {
+		return err
+	}
+	live := map[string]queue.LiveTask{}
 	for _, q := range []string{tasks.QueueUrgent, tasks.QueueWarm} {
-		ids, err := r.Queue.LiveIDs(ctx, q)
+		ids, err := r.Queue.LiveTasks(ctx, q)
 		if err != nil {
 			return err
 		}
-		for id, state := range ids {
-			live[id] = state
-		}
+		maps.Copy(live, ids)
 	}
 	pulled := map[string]bool{}
 	var again []ledger.Due
 	for _, d := range lost {
 		id := r.TaskID(d)
-		if state, ok := live[id]; ok {
+		if task, ok := live[id]; ok && !r.misplaced(task, d, now) {
 			// A pod can die between pulling a task and claiming its unit; asynq finds that after one to two minutes. A handler
 			// claims within moments, so a task that is active twice in a row without a claim is as good as lost. If it is not,
 			// it finds itself superseded.
-			if state != queue.Active {
+			if task.State != queue.Active {
 				continue
 			}
 			if pulled[id] = true; !r.pulled[id] {

@@ -90,7 +90,7 @@ func (b *bench) live() int {
 	b.t.Helper()
 	n := 0
 	for _, name := range []string{tasks.QueueWarm, tasks.QueueUrgent} {
-		ids, err := b.queue.LiveIDs(b.t.Context(), name)
+		ids, err := b.queue.LiveTasks(b.t.Context(), name)
 		require.NoError(b.t, err)
 		n += len(ids)
 	}
@@ -229,7 +229,7 @@ func TestAnAnnouncementInTheHandsOfADeadPodIsCopiedOnce(t *testing.T) {
 	require.NoError(t, err)
 	b.Queue = stuck{b.queue}
 	requests := func() int {
-		ids, err := b.queue.LiveIDs(t.Context(), tasks.QueueIntake)
+		ids, err := b.queue.LiveTasks(t.Context(), tasks.QueueIntake)
 		require.NoError(t, err)
 		return len(ids)
 	}
@@ -251,7 +251,7 @@ func TestAPlanInTheHandsOfADeadPodIsMadeByAnother(t *testing.T) {
 	require.NoError(t, (&plan.Tasks{Queue: b.queue, Attempts: 2}).Plan(t.Context(), run))
 	b.Queue = stuck{b.queue}
 	plans := func() int {
-		ids, err := b.queue.LiveIDs(t.Context(), tasks.QueueIntake)
+		ids, err := b.queue.LiveTasks(t.Context(), tasks.QueueIntake)
 		require.NoError(t, err)
 		return len(ids)
 	}
@@ -264,12 +264,12 @@ func TestAPlanInTheHandsOfADeadPodIsMadeByAnother(t *testing.T) {
 // stuck is a queue whose tasks are all active, as after the death of a pod that had pulled and not yet claimed them.
 type stuck struct{ *queue.Queue }
 
-func (s stuck) LiveIDs(ctx context.Context, name string) (map[string]queue.State, error) {
-	ids, err := s.Queue.LiveIDs(ctx, name)
-	for id := range ids {
-		ids[id] = queue.Active
+func (s stuck) LiveTasks(ctx context.Context, name string) (map[string]queue.LiveTask, error) {
+	live, err := s.Queue.LiveTasks(ctx, name)
+	for id := range live {
+		live[id] = queue.LiveTask{State: queue.Active}
 	}
-	return ids, err
+	return live, err
 }
 
 func TestATaskThatIsActiveTwiceWithoutAClaimIsReplaced(t *testing.T) {
@@ -353,4 +353,15 @@ func TestEvictionTakesReadinessBackAndWaits(t *testing.T) {
 	again, err := b.Ledger.Losses(t.Context(), run)
 	require.NoError(t, err)
 	require.Equal(t, 1, again, "what is not loaded cannot be lost")
+}
+
+func TestATaskThatAPodWithAWrongClockPutOffIsReplaced(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	due, err := b.Ledger.WaitingOf(t.Context(), b.run)
+	require.NoError(t, err)
+	due[0].PlannedStart = time.Now().Add(10 * time.Minute)
+	require.NoError(t, (&plan.Tasks{Queue: b.queue, Attempts: 2}).Units(t.Context(), due))
+	b.once()
+	require.Equal(t, []int{1, 0, 0}, []int{b.unit(0).TaskSeq, b.unit(1).TaskSeq, b.unit(2).TaskSeq})
 }

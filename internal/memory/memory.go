@@ -1,0 +1,164 @@
+// Package memory owns the pod's memory limit: where it comes from, that Go keeps to it, and how much smaller pages must be
+// before the kernel ends the process. Acting on it is the loader's.
+package memory
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"path"
+	"runtime/debug"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	// every is the time between two looks. A slot reads a page of 4 MiB in some 10 ms, so 32 slots could take 10 GB in a
+	// second; but they reuse two pages each, and what grows is bounded by them.
+	every = time.Second
+	// softShare of the container's limit is what Go's collector works against; the rest is for what Go does not count:
+	// the binary, stacks of threads, the kernel's buffers of the sockets.
+	softShare = 0.9
+	// From tightFrom of the limit on, pages shrink; at fullFrom they are as small as they can be.
+	tightFrom, fullFrom = 0.75, 0.95
+	// least is the smallest share of a page's size.
+	least = 1.0 / 64
+)
+
+// Share is pure: the part of their usual size that pages may have, 1 to 1/64, with used of limit bytes in use. It falls
+// by a constant factor with each step towards the limit.
+func Share(used, limit int64) float64 {
+	if limit <= 0 {
+		return 1
+	}
+	full := (float64(used)/float64(limit) - tightFrom) / (fullFrom - tightFrom)
+	return math.Pow(least, min(max(full, 0), 1))
+}
+
+// Watch looks at the process' memory. The zero limit means that there is none.
+type Watch struct {
+	limit int64
+	from  string
+	used  func() int64
+	share atomic.Uint64 // a float64's bits
+
+	Tight func(ctx context.Context, summary string) // called when pages begin to shrink
+	Log   *slog.Logger
+}
+
+// New reads the limit: GOMEMLIMIT, which Go keeps to by itself, or the container's, of which Go is told softShare.
+func New(log *slog.Logger) *Watch {
+	w := &Watch{Log: log, used: inUse, Tight: func(context.Context, string) {}}
+	w.share.Store(math.Float64bits(1))
+	if os.Getenv("GOMEMLIMIT") != "" {
+		if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
+			w.limit, w.from = limit, "GOMEMLIMIT"
+		}
+		return w
+	}
+	if limit := container("/"); limit > 0 {
+		w.limit, w.from = limit, "the container's limit"
+		debug.SetMemoryLimit(int64(softShare * float64(limit)))
+	}
+	return w
+}
+
+// Share is the part of their usual size that pages may have now.
+func (w *Watch) Share() float64 { return math.Float64frombits(w.share.Load()) }
+
+// Run looks again and again until the context ends.
+func (w *Watch) Run(ctx context.Context) {
+	if w.limit == 0 {
+		return
+	}
+	w.Log.InfoContext(ctx, "memory", "limit", w.limit, "from", w.from)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			w.look(ctx)
+		}
+	}
+}
+
+func (w *Watch) look(ctx context.Context) {
+	used, was := w.used(), w.Share()
+	now := Share(used, w.limit)
+	w.share.Store(math.Float64bits(now))
+	if was == 1 && now < 1 {
+		w.Tight(ctx, fmt.Sprintf("%d MiB of %d MiB are in use (%s): pages are made smaller", used>>20, w.limit>>20, w.from))
+	}
+}
+
+// Register makes limit, use and share visible.
+func (w *Watch) Register(reg prometheus.Registerer) {
+	gauge := func(name, help string, value func() float64) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	}
+	gauge("prewarm_memory_limit_bytes", "Memory limit of the pod; 0: none.", func() float64 { return float64(w.limit) })
+	gauge("prewarm_memory_used_bytes", "Memory that the pod has from the system.", func() float64 { return float64(w.used()) })
+	gauge("prewarm_memory_page_share_ratio", "Part of their usual size that pages have, for want of memory.", w.Share)
+}
+
+// inUse is the memory that Go has from the system and has not given back.
+func inUse() int64 {
+	s := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(s)
+	return int64(s[0].Value.Uint64() - s[1].Value.Uint64()) //nolint:gosec // far below 2^63
+}
+
+// container is the memory limit of the process' control group, of version 2 or 1, in bytes; 0 without one. It is the
+// lowest on the way up, as each of them holds.
+func container(root string) int64 {
+	text, err := os.ReadFile(path.Join(root, "proc/self/cgroup"))
+	if err != nil {
+		return 0
+	}
+	lowest := int64(0)
+	for line := range strings.Lines(string(text)) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(parts) != 3 {
+			continue
+		}
+		dir, file := "sys/fs/cgroup", "memory.max"
+		if parts[0] != "0" {
+			if dir, file = "sys/fs/cgroup/memory", "memory.limit_in_bytes"; !strings.Contains(","+parts[1]+",", ",memory,") {
+				continue
+			}
+		}
+		for at := parts[2]; ; at = path.Dir(at) {
+			if n := readLimit(path.Join(root, dir, at, file)); n > 0 && (lowest == 0 || n < lowest) {
+				lowest = n
+			}
+			if at == "/" || at == "." {
+				break
+			}
+		}
+	}
+	return lowest
+}
+
+// unlimited is what version 1 writes for "no limit", or more.
+const unlimited = math.MaxInt64 &^ (1<<20 - 1)
+
+func readLimit(file string) int64 {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil || n >= unlimited { // "max"
+		return 0
+	}
+	return n
+}
