@@ -308,9 +308,11 @@ func (h *LoadHandler) handBack(ctx context.Context, run ledger.Run, u ledger.Uni
 
 // lost takes a unit back to its start. The reconciliation finds what else the cache has lost, and enqueues it all.
 func (h *LoadHandler) lost(ctx context.Context, run ledger.Run, u ledger.Unit, why error) error {
+	var lost *cache.LostError
+	errors.As(why, &lost) // outcomeOf has found it
 	now, err := h.Ledger.Now(ctx)
 	if err == nil {
-		err = h.Ledger.Lost(ctx, ledger.Run{ID: run.ID, Epoch: u.Epoch}, ledger.Loss{Units: []int{u.Unit}, Start: now,
+		err = h.Ledger.Lost(ctx, ledger.Run{ID: run.ID, Epoch: u.Epoch}, ledger.Loss{Units: []ledger.LostUnit{{Unit: u.Unit, Marked: lost.Stamp.Known, Claim: u.Claim}}, Start: now,
 			By: ledger.By{Who: h.Pod, Why: why.Error()}})
 	}
 	if errors.Is(err, ledger.ErrState) {

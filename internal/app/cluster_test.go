@@ -123,8 +123,14 @@ func (c *cluster) inProcess() *pod {
 // serve starts `prewarm serve` as a process and waits until it serves.
 func (c *cluster) serve() *pod {
 	c.t.Helper()
+	return c.start(testenv.Program(c.t, "github.com/prewarm-go/prewarm/cmd/prewarm"))
+}
+
+// start starts a program as a pod.
+func (c *cluster) start(program string) *pod {
+	c.t.Helper()
 	p := &pod{log: &bytes.Buffer{}, end: make(chan error, 1)}
-	p.cmd = exec.Command(testenv.Program(c.t, "github.com/prewarm-go/prewarm/cmd/prewarm"), "serve", "--config", c.config)
+	p.cmd = exec.Command(program, "serve", "--config", c.config)
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
 	require.NoError(c.t, err)

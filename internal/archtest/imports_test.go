@@ -30,13 +30,13 @@ var floors = [][]string{
 	{"internal/intake", "internal/load", "internal/plan", "internal/pace", "internal/upkeep", "internal/audit"},
 	{"internal/embedded"},
 	{"internal/ledger", "internal/source", "internal/cache", "internal/lease", "internal/queue", "internal/guard"},
-	{"internal/redisconn", "internal/alert"},
+	{"internal/redisconn", "internal/alert", "internal/memory"},
 	{"internal/config"},
 	{"internal/dataset", "tasks", "internal/servers"},
 }
 
 // forTests are packages that only test files may import. They import what they like.
-var forTests = []string{"internal/testenv", "internal/archtest"}
+var forTests = []string{"internal/testenv", "internal/archtest", "internal/faults", "internal/model"}
 
 // fences: the imports beginning with `prefix` may appear in these packages only.
 var fences = []struct {

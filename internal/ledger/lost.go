@@ -4,23 +4,28 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 )
 
+// LostUnit is a unit of which the cache has lost pages. What it is known by must still hold when it is taken back.
+type LostUnit struct {
+	Unit   int
+	Marked int64 // its stamp when the loss was seen
+	Claim  int64 // the claim that saw it; 0: the reconciliation did
+}
+
 // Loss is what a cache has lost of a run.
 type Loss struct {
-	Units []int     // by number; their loading begins anew
-	Start time.Time // not before
+	Units []LostUnit // their loading begins anew
+	Start time.Time  // not before
 	By    By
 }
 
 // Lost takes the units that the cache has lost back to their beginning, and a ready run back to warming, which it is
 // urgently. The claims on those units are fenced. A failed run stays failed; its units begin anew when it is retried.
-// ErrState: the run has moved on.
+// ErrState: the run or all of the units have moved on, and nothing was done.
 func (s *Store) Lost(ctx context.Context, run Run, l Loss) error {
-	if len(l.Units) == 0 {
-		return nil
-	}
 	return s.tx(ctx, func(tx *sql.Tx) error {
 		n, err := s.exec(ctx, tx, `UPDATE runs SET urgent = 1, planned_start_us = ?, ready_us = 0, flagged_us = 0, late = 0, updated_us = :now,
 			state = CASE WHEN state = 'ready' THEN 'warming' ELSE state END
@@ -28,18 +33,25 @@ func (s *Store) Lost(ctx context.Context, run Run, l Loss) error {
 		if err := matched(n, err, "take lost units back"); err != nil {
 			return err
 		}
+		taken := int64(0)
 		for rest := l.Units; len(rest) > 0; {
 			part := rest[:min(insertRows, len(rest))]
 			rest = rest[len(part):]
 			args := []any{run.ID, run.Epoch}
 			for _, u := range part {
-				args = append(args, u)
+				args = append(args, u.Unit, u.Marked, u.Claim, u.Claim)
 			}
-			if _, err := s.exec(ctx, tx, `UPDATE units SET state = CASE WHEN state = 'failed' THEN 'failed' ELSE 'waiting' END, key_cursor = '',
+			n, err := s.exec(ctx, tx, `UPDATE units SET state = CASE WHEN state = 'failed' THEN 'failed' ELSE 'waiting' END, key_cursor = '',
 				rows_done = 0, pages = 0, rejects = 0, marked = 0, touch = 0, attempts = 0, claim = claim + 1, task_seq = task_seq + 1, updated_us = :now
-				WHERE run_id = ? AND epoch = ? AND state <> 'cancelled' AND unit IN (`+marks(len(part))+`)`, args...); err != nil {
+				WHERE run_id = ? AND epoch = ? AND state <> 'cancelled' AND (`+
+				strings.TrimSuffix(strings.Repeat("(unit = ? AND marked = ? AND (claim = ? OR 0 = ?)) OR ", len(part)), " OR ")+`)`, args...)
+			if err != nil {
 				return fmt.Errorf("take lost units back: %w", err)
 			}
+			taken += n
+		}
+		if taken == 0 {
+			return fmt.Errorf("take lost units back: %w", ErrState)
 		}
 		return s.note(ctx, tx, runEvent(run.ID, run.Epoch, StageCacheLost, l.By))
 	})

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/prewarm-go/prewarm/internal/alert"
@@ -52,8 +50,8 @@ func (r *Reconciler) lost(ctx context.Context) error {
 	}
 	for i, run := range runs {
 		units, why, wait := missing(stamped[i], have[i]), "the cache has lost what was written", time.Duration(0)
-		if evicted != "" && len(stamped[i]) > 0 {
-			units, why, wait = slices.Sorted(maps.Keys(stamped[i])), evicted, afterEviction
+		if evicted != "" {
+			units, why, wait = missing(stamped[i], nil), evicted, afterEviction
 		}
 		if err := r.again(ctx, run, units, why, wait); err != nil && !errors.Is(err, ledger.ErrState) {
 			return err
@@ -63,19 +61,18 @@ func (r *Reconciler) lost(ctx context.Context) error {
 }
 
 // missing is pure: the units whose stamp in the cache is older than the one that the ledger knows of.
-func missing(known, have map[int]int64) []int {
-	var units []int
+func missing(known, have map[int]int64) []ledger.LostUnit {
+	var units []ledger.LostUnit
 	for unit, value := range known {
 		if have[unit] < value {
-			units = append(units, unit)
+			units = append(units, ledger.LostUnit{Unit: unit, Marked: value})
 		}
 	}
-	slices.Sort(units)
 	return units
 }
 
 // again takes units back to their start, and gives the run up if they cannot be loaded again in a way that helps.
-func (r *Reconciler) again(ctx context.Context, run ledger.Run, units []int, why string, wait time.Duration) error {
+func (r *Reconciler) again(ctx context.Context, run ledger.Run, units []ledger.LostUnit, why string, wait time.Duration) error {
 	if len(units) == 0 {
 		return nil
 	}

@@ -1,0 +1,63 @@
+package app_test
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// previous is the commit of the release before this one. A release changes it to its predecessor.
+const previous = "b25856c05a3c3d778f33167bbf84492943a6fe44"
+
+// previousRelease builds the release before this one from the repository's history.
+func previousRelease(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
+	if err != nil || exec.Command("git", "cat-file", "-e", previous).Run() != nil {
+		t.Skip("the repository's history is not here; clone it whole to test an upgrade")
+	}
+	archive := exec.Command("git", "archive", "--format=tar", "-o", filepath.Join(dir, "src.tar"), previous)
+	archive.Dir = string(top[:len(top)-1])
+	for _, cmd := range []*exec.Cmd{archive,
+		exec.Command("tar", "-xf", "src.tar"),
+		exec.Command("go", "build", "-tags", "noembed", "-o", "prewarm", "./cmd/prewarm")} {
+		if cmd.Dir == "" {
+			cmd.Dir = dir
+		}
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s: %s", cmd, out)
+	}
+	return filepath.Join(dir, "prewarm")
+}
+
+// An upgrade pod by pod: one of the previous release begins an evening, one of this release changes the schema under it
+// and works beside it, and the old one is started again on the new schema, as in a rollback.
+func TestAPodOfThePreviousReleaseAndOneOfThisWorkOnOneEvening(t *testing.T) {
+	t.Parallel()
+	program := previousRelease(t)
+	c := newCluster(t, smallPage)
+	seed(t, c.source, 1001, manyRows)
+	seed(t, c.source, 1002, manyRows/3)
+	old := c.start(program)
+	first := warming(t, c)
+	c.midway(old.id, 500)
+	c.serve()
+	require.Equal(t, 1, c.number("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'events'"))
+	c.becomes(failover, 1001, "ready")
+
+	second := ka(1002, time.Now().Add(time.Minute))
+	c.announce(second)
+	c.until(soon, "both at work", func() bool {
+		return c.number("SELECT COUNT(DISTINCT owner) FROM units JOIN runs USING (run_id) WHERE shop_id = '1002' AND owner <> ''") == 2
+	})
+	c.stop(old)
+	c.start(program)
+	c.becomes(failover, 1002, "ready")
+	requireWarm(t, c.cache, expect(t, c.source, 1001), first.ends())
+	requireWarm(t, c.cache, expect(t, c.source, 1002), second.ends())
+	require.Zero(t, c.number("SELECT COUNT(*) FROM events WHERE stage = 'cache_lost'"), "what the old one has written counts as there")
+}
