@@ -12,6 +12,8 @@
 //	   │         none left open ▼ │                        │
 //	   └──────────────────────► failed ──────────────────► cancelled
 //
+//	ready ──the cache has lost some of it──► warming
+//
 //	skipped: a small shop; announced again as a big one it becomes planned.
 //
 // # Units
@@ -20,6 +22,10 @@
 //	   ▲                           │  │
 //	   └──error, attempts left;────┘  └──error, none left──► failed ──retry──► waiting
 //	      hand-back; take-over (claim+1)
+//
+// Any unit, but a cancelled one, goes back to waiting and to its beginning when the cache has lost what it had written
+// (claim+1). A unit that waits may be paused: a row of `switches` that covers it. That is no state: the claim refuses
+// nothing, but nobody makes tasks for it, handlers drop those there are, and pods stop what they have in hand.
 //
 // # Rules
 //
@@ -31,6 +37,9 @@
 //   - A transaction locks the run's row before any of its units, so that the last unit to finish is known to be the
 //     last (and so that no two transactions wait for each other).
 //   - Times are the database's, never a pod's: pods' clocks may differ. The exceptions are times that upstream names.
+//   - An attempt is counted at the claim, and given back when the unit is handed back: on a drain, a pause, the loss of the
+//     lease, or while a server is away. Failing and being taken over count.
+//   - What happened is written into `events` by the transaction that did it; units that simply go well leave none.
 //   - The units of a plan are written in one transaction together with runs.planned_us, which is set only once per
 //     epoch: a plan that was interrupted was never there, and a second planner's plan is dropped.
 package ledger
