@@ -91,6 +91,9 @@ const CELLS = ['Shop', 'Broadcast', 'Starts', 'State', 'Progress', 'Deadline', '
 const ACTIONS = {
   retry: {label: 'Retry', states: ['failed'], ask: 'Take this run up where it stopped?'},
   restart: {label: 'Restart', states: ['ready', 'failed', 'cancelled', 'skipped'], ask: 'Begin this run from scratch?'},
+  pause: {label: 'Pause', states: ['planned', 'warming'], when: (run) => !run.paused, ask: 'Stop this run at its next page, until it is resumed?'},
+  // A shop or everything that is paused is not resumed by one of its runs.
+  resume: {label: 'Resume', states: ['planned', 'warming'], when: (run) => run.paused.startsWith('run '), ask: 'Let this run go on from where it stopped?'},
   cancel: {label: 'Cancel', states: ['planned', 'warming', 'failed'], ask: 'Call this run off?'},
 };
 
@@ -143,7 +146,8 @@ function update(row, run) {
   text(row.cells.Note, note(run));
   row.cells.Note.classList.toggle('error', run.state === 'failed');
   for (const [verb, button] of Object.entries(row.buttons)) {
-    button.hidden = me.role !== 'operator' || !ACTIONS[verb].states.includes(run.state);
+    const {states, when = () => true} = ACTIONS[verb];
+    button.hidden = me.role !== 'operator' || !states.includes(run.state) || !when(run);
   }
 }
 
