@@ -15,10 +15,10 @@ import (
 
 // Times of the leader's lock. A leader that dies is replaced within leaderTTL + campaignEvery.
 const (
-	leaderTTL     = 15 * time.Second
-	leaderRenew   = 5 * time.Second // so that one failed renewal is no loss
+	leaderTTL     = 10 * time.Second
+	leaderRenew   = 3 * time.Second // so that one failed renewal is no loss
 	leaderRetry   = time.Second     // after a renewal that failed for a reason that passes
-	campaignEvery = 2 * time.Second
+	campaignEvery = time.Second
 )
 
 // ErrTermOver is the cause of a term's end, unless it was the end of Run.

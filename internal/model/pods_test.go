@@ -88,6 +88,10 @@ func (w *world) newPod() *pod {
 		p.slots = append(p.slots, &actor{name: fmt.Sprintf("%s.slot%d", p.id, i+1), pod: p})
 	}
 	w.pods = append(w.pods, p)
+	// As in internal/app, a pod that could not say that it lives does not start.
+	if err := w.store.Beat(as(p.ctx, &actor{name: p.id + ".start", pod: p, direct: true}), ledger.Pod{ID: p.id, Version: "model", Slots: slotsOfPod}); err != nil {
+		panic(err)
+	}
 	for i, loop := range []func(){p.pulse, p.lead, func() { p.handler.Watch(as(p.ctx, &actor{name: p.id + ".watch", pod: p})) }} {
 		after := time.Duration(len(w.pods)*10+i) * time.Millisecond // not all at the same moment; see tick
 		go func() {

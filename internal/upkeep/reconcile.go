@@ -22,6 +22,8 @@ import (
 const (
 	// every is the time between two reconciliations.
 	every = 10 * time.Second
+	// glance is the time between two looks for dead pods: work that stands still waits for nothing else.
+	glance = 2 * time.Second
 	// batch is how many units or runs are looked at at a time.
 	batch = 1000
 )
@@ -88,11 +90,15 @@ func NewActions(reg prometheus.Registerer) *prometheus.CounterVec {
 
 // Run reconciles at once and then again and again until the context ends.
 func (r *Reconciler) Run(ctx context.Context) {
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(glance)
 	defer tick.Stop()
-	for {
-		if err := r.Once(ctx); err != nil && ctx.Err() == nil {
-			r.Log.WarnContext(ctx, "reconcile; it is tried again", "in", every, "error", err)
+	for n := 0; ; n++ {
+		step := r.takeOver
+		if n%int(every/glance) == 0 {
+			step = r.Once
+		}
+		if err := step(ctx); err != nil && ctx.Err() == nil {
+			r.Log.WarnContext(ctx, "reconcile; it is tried again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -134,7 +140,7 @@ func (r *Reconciler) takeOver(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil // refill enqueues what was taken over
+	return nil
 }
 
 // take takes one unit over and says so.
@@ -148,7 +154,15 @@ func (r *Reconciler) take(ctx context.Context, u ledger.Unit, why string, told a
 	}
 	r.Actions.WithLabelValues("take_over").Inc()
 	r.Alerts.Raise(ctx, told)
-	return r.Settler.Settle(ctx, u.RunID, settled)
+	if u.Attempts >= r.Attempts {
+		return r.Settler.Settle(ctx, u.RunID, settled)
+	}
+	run, err := r.Ledger.Run(ctx, u.RunID)
+	if err != nil {
+		return err
+	}
+	u.TaskSeq++ // by the take-over; what is lost here is found by refill
+	return r.Tasks.Units(ctx, []ledger.Due{{Unit: u, ShopID: run.ShopID, Deadline: run.Deadline, PlannedStart: run.PlannedStart, Urgent: run.Urgent}})
 }
 
 // planRuns enqueues the plans of runs that have waited too long for one.
