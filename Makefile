@@ -34,6 +34,21 @@ test: servers ## everything: checks, then all tests with the race detector on pr
 test-fast: ## all tests without the race detector; results are cached
 	go test -p $(PARALLEL) -timeout $(TIMEOUT) $(PKGS)
 
+# Evenings of faults: make faults SEED=17 EVENINGS=1. ONLY and WITHOUT name kinds of faults, with commas.
+EVENINGS ?= 50
+FAULTS ?= 20
+SEED ?= 1
+AT_ONCE ?= 3
+ONLY ?=
+WITHOUT ?=
+REPORT ?= bin/faults.json
+
+.PHONY: faults
+faults: servers ## 50 evenings with 20 faults each on real processes, less than an hour; a selection is part of `make test`
+	@mkdir -p $(dir $(REPORT))
+	PREWARM_REQUIRE_SERVERS=1 go test ./internal/faults -run TestNothingIsLostWhateverBreaks -count=1 -v -timeout 3h -clocks \
+		-evenings $(EVENINGS) -faults $(FAULTS) -seed $(SEED) -at-once $(AT_ONCE) -only '$(ONLY)' -without '$(WITHOUT)' -report $(abspath $(REPORT))
+
 .PHONY: check
 check: ## formatting, go vet, and what the production binary links
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "run 'make fmt' for:" $$unformatted >&2; exit 1; }

@@ -1,0 +1,95 @@
+package faults
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	_ "github.com/go-sql-driver/mysql"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/prewarm-go/prewarm/internal/servers"
+	"github.com/prewarm-go/prewarm/internal/testenv"
+)
+
+// Schemas of an evening's MariaDB.
+const (
+	ledgerSchema = "prewarm"
+	sourceSchema = "shops"
+	logSchema    = "evening"
+)
+
+// backend is the servers of one evening and the ways around all that breaks: the test's own connections.
+type backend struct {
+	queue, cache, db *servers.Server
+
+	queueClient, cacheClient *redis.Client
+	ledger, source           *sql.DB // over the port that has connections left when the others are used up
+	extraPort                int
+}
+
+// newBackend starts servers that keep what they have acknowledged when they are killed.
+func newBackend(t *testing.T, dir string) *backend {
+	t.Helper()
+	b := &backend{extraPort: freePort(t)}
+	aof := []string{"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"}
+	for _, s := range []**servers.Server{&b.queue, &b.cache} {
+		started, err := servers.StartRedis(t.Context(), servers.RedisConfig{Dir: dir, Args: aof})
+		testenv.Need(t, err)
+		*s = started
+		t.Cleanup(func() { _ = started.Close() })
+	}
+	db, err := servers.StartMySQL(t.Context(), servers.MySQLConfig{
+		Dir: dir, Schemas: []string{ledgerSchema, sourceSchema, logSchema},
+		Args: []string{
+			"--innodb-flush-log-at-trx-commit=2", "--innodb-doublewrite=1", // a killed process loses nothing
+			fmt.Sprintf("--extra-port=%d", b.extraPort), "--extra-max-connections=50",
+		},
+	})
+	testenv.Need(t, err)
+	b.db = db
+	t.Cleanup(func() { _ = db.Close() })
+	b.queueClient, b.cacheClient = b.redis(t, b.queue), b.redis(t, b.cache)
+	b.ledger, b.source = b.mysql(t, ledgerSchema), b.mysql(t, sourceSchema)
+	return b
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func (b *backend) redis(t *testing.T, s *servers.Server) *redis.Client {
+	t.Helper()
+	c := redis.NewClient(&redis.Options{Addr: s.Addr, ContextTimeoutEnabled: true, DialTimeout: time.Second, ReadTimeout: 2 * time.Second})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func (b *backend) mysql(t *testing.T, schema string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("mysql", fmt.Sprintf("evening@tcp(127.0.0.1:%d)/%s?timeout=2s&readTimeout=15s&writeTimeout=5s", b.extraPort, schema))
+	require.NoError(t, err)
+	db.SetMaxOpenConns(12)
+	db.SetMaxIdleConns(4)
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// restart brings a killed server back; it is tried again, since the machine may be busy.
+func restart(s *servers.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	err := s.Restart(ctx)
+	for try := 1; err != nil && try < 3; try++ {
+		err = s.Restart(ctx)
+	}
+	return err
+}
