@@ -1,9 +1,12 @@
+//go:build !race
+
 package model
 
 import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,6 +28,8 @@ func TestTheSameSeedIsTheSameEvening(t *testing.T) {
 		var traces [2][]string
 		for i := range traces {
 			_, _, traces[i] = evening(t, db, &mutation{}, generate(seed), true)
+			// When a lease lapses, whether the page ahead has been asked for yet is chance, and decides nothing.
+			traces[i] = slices.DeleteFunc(traces[i], func(l string) bool { return strings.HasSuffix(l, ": context canceled") })
 			for j, l := range traces[i] {
 				traces[i][j] = chance.ReplaceAllString(l, "id")
 			}

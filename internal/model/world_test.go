@@ -1,3 +1,5 @@
+//go:build !race
+
 package model
 
 import (
@@ -190,6 +192,8 @@ func (w *world) pass(d time.Duration) {
 
 // open are the calls that can be let go: those of frozen pods cannot.
 func (w *world) open() []*call {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	calls := make([]*call, 0, len(w.calls))
 	for _, c := range w.calls {
 		if !c.who.pod.frozen {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prewarm-go/prewarm/internal/alert"
@@ -68,6 +69,7 @@ func missing(known, have map[int]int64) []ledger.LostUnit {
 			units = append(units, ledger.LostUnit{Unit: unit, Marked: value})
 		}
 	}
+	slices.SortFunc(units, func(a, b ledger.LostUnit) int { return a.Unit - b.Unit })
 	return units
 }
 
