@@ -44,6 +44,7 @@ type evening struct {
 	history *check.History
 	began   time.Time
 	rng     *rand.Rand // of who sets things up
+	emptied moments    // at which the cache was
 
 	good bool // nothing of it needs to be looked at
 
@@ -279,7 +280,7 @@ func (e *evening) openWork(ctx context.Context) string {
 func (e *evening) judge(ctx context.Context, d *driver, out *outcome) {
 	c := check.Config{
 		Ledger: e.ledger, Log: logSchema, Source: e.source, Cache: e.cacheClient, History: e.history,
-		After: 30 * time.Minute, Jitter: 10 * time.Minute, Announced: d.announced(),
+		After: 30 * time.Minute, Jitter: 10 * time.Minute, Announced: d.announced(), Emptied: e.emptied.all(),
 	}
 	for _, k := range kinds {
 		c.Datasets = append(c.Datasets, k.dataset())

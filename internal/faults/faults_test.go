@@ -3,13 +3,17 @@ package faults
 import (
 	"context"
 	"database/sql"
+	sqldriver "database/sql/driver"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/prewarm-go/prewarm/internal/faults/proxy"
@@ -230,7 +234,12 @@ func flush(of func(*evening) *redis.Client) func(context.Context, hit) error {
 	return func(ctx context.Context, h hit) error {
 		h.losses.Add(1)
 		defer h.losses.Add(1)
-		return of(h.evening).FlushAll(ctx).Err()
+		client := of(h.evening)
+		err := client.FlushAll(ctx).Err()
+		if client == h.cacheClient {
+			h.emptied.add(time.Now())
+		}
+		return err
 	}
 }
 
@@ -389,5 +398,26 @@ func dbHungQuery(ctx context.Context, h hit) error {
 	}
 	h.wait(ctx)
 	_, err = conn.ExecContext(ctx, "UNLOCK TABLES")
+	if errors.Is(err, sqldriver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) {
+		return nil // another fault has ended the connection, and the lock with it
+	}
 	return err
+}
+
+// moments are times, in the order of their coming.
+type moments struct {
+	mu sync.Mutex
+	at []time.Time
+}
+
+func (m *moments) add(at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.at = append(m.at, at)
+}
+
+func (m *moments) all() []time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.at)
 }

@@ -29,6 +29,22 @@ type Config struct {
 	After, Jitter time.Duration
 	// Announced are the broadcasts that were answered as accepted, and all ends they were announced with.
 	Announced []Broadcast
+	// Emptied are the times at which the cache was flushed.
+	Emptied []time.Time
+}
+
+// Notice is how long it may take until a loss of the cache is noticed, and loading again begins. What is lost so shortly
+// before a broadcast's end stays lost: nobody needs it any more.
+const Notice = 30 * time.Second
+
+// lostAtTheEnd says whether the cache was flushed too late for a broadcast to be warmed again.
+func (c Config) lostAtTheEnd(ends time.Time) bool {
+	for _, at := range c.Emptied {
+		if at.Add(Notice).After(ends) {
+			return true
+		}
+	}
+	return false
 }
 
 // Broadcast is what the driver knows of one.

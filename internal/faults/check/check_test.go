@@ -295,6 +295,10 @@ func TestWhatIsAllowed(t *testing.T) {
 			e.exec("INSERT INTO runs VALUES ('r2', '7', 'c', 'cancelled', 'called off', '', 1, ?)", later.UnixMicro())
 			e.cache.PExpireAt(e.t.Context(), "user:7:1", e.expires("user:7:1", later))
 		},
+		"nothing in the cache that was flushed just before the end": func(e *evening) {
+			e.cache.FlushDB(e.t.Context())
+			e.Emptied = append(e.Emptied, e.ends.Add(-10*time.Second))
+		},
 		"nothing in the cache for a run that is not ready": func(e *evening) {
 			e.exec("UPDATE runs SET state = 'failed', last_error = 'no'")
 			e.cache.FlushDB(e.t.Context())

@@ -63,7 +63,7 @@ func (d Dataset) at(r Row, version string) Row {
 func checkShop(ctx context.Context, res *Result, c Config, shop string, runs []run, units []unit, starts map[unitID]time.Time) error {
 	s := shopCheck{Result: res, Config: c, shop: shop, units: units, starts: starts}
 	for _, r := range runs {
-		if r.state == "ready" {
+		if r.state == "ready" && !c.lostAtTheEnd(r.ends) {
 			s.ready = append(s.ready, r)
 			if r.ends.After(s.ends) {
 				s.ends = r.ends
