@@ -26,7 +26,7 @@ func switchRounds(t *testing.T, n int) int {
 // threePods is a cluster of three processes that load a shop in pages of one row, with a log of every page.
 func threePods(t *testing.T) (c *cluster, p *pod, run string) {
 	t.Helper()
-	c = newCluster(t, "page_rows: 1", "unit_rows: 2000")
+	c = newCluster(t, "page_rows: 1", "unit_rows: 300")
 	seed(t, c.source, 1001, manyRows/4)
 	p = c.serve()
 	c.serve()
