@@ -116,6 +116,7 @@ func TestAPodThatWasFrozenAndThoughtDeadDoesNoHarmWhenItWakes(t *testing.T) {
 			changed++
 		}
 	}
+	require.NoError(t, c.cache.Set(t.Context(), "user:1001:3", original, redis.KeepTTL).Err())
 	if late {
 		c.until(failover, "the stamp is seen", func() bool { return c.number("SELECT COUNT(*) FROM events WHERE stage = 'cache_lost'") > 0 })
 		c.becomes(failover, 1001, "ready")
@@ -124,7 +125,6 @@ func TestAPodThatWasFrozenAndThoughtDeadDoesNoHarmWhenItWakes(t *testing.T) {
 	}
 	require.Equal(t, units, c.units())
 	require.Zero(t, changed, "keys written after waking")
-	require.NoError(t, c.cache.Set(t.Context(), "user:1001:3", original, redis.KeepTTL).Err())
 	c.requireWhole(b, 4*pageRows+2)
 }
 

@@ -40,4 +40,6 @@ func Definitive(err error) bool {
 
 // Unavailable says that a server could not be reached or could not serve: the work is repeated when it is back, without
 // counting an attempt.
-func Unavailable(err error) bool { return source.Unavailable(err) || cache.Unavailable(err) }
+func Unavailable(err error) bool {
+	return errors.Is(err, errSilent) || source.Unavailable(err) || cache.Unavailable(err)
+}

@@ -23,6 +23,15 @@ var errStale = errors.New("page was read too long ago")
 // have changed under it.
 const staleAfter = 5 * time.Second
 
+// errSilent: the cache did not take a page in time.
+var errSilent = errors.New("the cache did not answer in time")
+
+// writeTime is how long the write of a page of so many bytes may take, its repeats included: together with staleAfter it
+// bounds how old a row can be when it reaches the cache.
+func writeTime(bytes int) time.Duration {
+	return staleAfter + time.Duration(bytes>>20)*time.Second
+}
+
 // Dataset is a dataset on its live source.
 type Dataset interface {
 	Spec() dataset.Spec
@@ -109,6 +118,10 @@ func (l *Loader) load(ctx context.Context, j Job) (ledger.Settled, error) {
 		if !errors.Is(err, errStale) {
 			return settled, err
 		}
+		// The process stood still, and the unit may have been taken over meanwhile.
+		if err := l.Ledger.Checkpoint(ctx, t.Unit, nil); err != nil {
+			return ledger.StillOpen, err
+		}
 	}
 }
 
@@ -157,11 +170,23 @@ func (t *task) write(ctx context.Context, p *page) error {
 		return nil
 	}
 	began := time.Now()
-	if err := t.Cache.Write(ctx, &p.batch, t.Expiry); err != nil {
+	if err := t.send(ctx, p); err != nil {
 		return fmt.Errorf("dataset %s: %w", t.Unit.Dataset, err)
 	}
 	t.Metrics.leg(t.Unit.Dataset, legWrite, began)
 	return t.Renew(ctx)
+}
+
+// send writes a page, and not for longer than writeTime: the client sends a page again whose answer did not come, and that
+// must not be after the process stood still.
+func (t *task) send(ctx context.Context, p *page) error {
+	bounded, cancel := context.WithTimeout(ctx, writeTime(p.batch.Bytes()))
+	defer cancel()
+	err := t.Cache.Write(bounded, &p.batch, t.Expiry)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w: %w", errSilent, err)
+	}
+	return err
 }
 
 func (t *task) record(ctx context.Context, u ledger.Unit, p *page) (ledger.Settled, error) {
