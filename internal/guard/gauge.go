@@ -1,0 +1,206 @@
+package guard
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// Limits are the thresholds of a signal; a value at or above one is in its zone. A threshold of 0 is never reached.
+type Limits struct {
+	Hold   float64 `yaml:"hold"`
+	Shrink float64 `yaml:"shrink"`
+	Stop   float64 `yaml:"stop"`
+	// Times: the thresholds are multiples of the learned baseline, which is not below Floor. While the baseline is being
+	// learned (Learned samples) the signal says hold.
+	Times bool          `yaml:"times,omitempty"`
+	Floor float64       `yaml:"floor,omitempty"`
+	Stale time.Duration `yaml:"stale,omitempty"` // a value older than this says hold; default 10s
+	// Smooth is the weight of a new value in the average that is judged, in (0, 1]; default 1: values are judged as they
+	// come. What stops is judged by the average too: one slow page is no emergency.
+	Smooth float64 `yaml:"smooth,omitempty"`
+}
+
+// Defaults of Limits.
+const (
+	DefaultStale = 10 * time.Second
+	// Release is how long a stop stands whose signal is silent because our own work, which makes it, has stopped.
+	Release = 30 * time.Second
+	// relief is how much better than a threshold a value must be to leave its zone.
+	relief = 0.9
+)
+
+// Gauge judges one signal. Its fields but Quiet are set once; it is not safe for concurrent use.
+type Gauge struct {
+	Name   string
+	Limits Limits
+	Own    bool                       // the signal is made by our own work, and silent without it
+	Above0 bool                       // zero cannot be true, as for a latency
+	Show   func(value float64) string // for people; default %.3g
+	Base   Baseline                   // kept over restarts, if the caller stores it
+	Quiet  bool                       // our own load is at its least; set it as that changes
+
+	value float64 // smoothed
+	seen  time.Time
+	bad   string // why the newest reading is not a value; "" if it is one
+	zone  Zone
+}
+
+// Observe takes a value that was measured at a time. Values come in the order of their times.
+func (g *Gauge) Observe(value float64, at time.Time) {
+	if math.IsNaN(value) || math.IsInf(value, 0) || value < 0 || g.Above0 && value == 0 {
+		g.bad = fmt.Sprintf("%s reads %v, which cannot be", g.Name, value)
+		return
+	}
+	weight := g.Limits.Smooth
+	if !(weight > 0 && weight < 1) || g.seen.IsZero() || at.Sub(g.seen) > g.stale() {
+		g.value = value
+	} else {
+		g.value += weight * (value - g.value)
+	}
+	g.bad, g.seen = "", at
+	g.move()
+	if g.Limits.Times {
+		g.Base = g.Base.Learn(g.value, g.zone, g.Quiet)
+	}
+}
+
+// Fail takes a reading that failed; err must not hold a password.
+func (g *Gauge) Fail(err error) { g.bad = fmt.Sprintf("%s cannot be read: %v", g.Name, err) }
+
+// Value is the newest value, smoothed, and when it was measured; a zero time: never.
+func (g *Gauge) Value() (float64, time.Time) { return g.value, g.seen }
+
+// Judge is the signal's verdict now.
+func (g *Gauge) Judge(now time.Time) Verdict {
+	v := Verdict{Zone: g.zone, Factor: 1, Signal: g.Name, At: g.seen}
+	if silent := g.silent(now); silent != "" {
+		v.Reason, v.Blind = silent, true
+		switch {
+		case g.zone != Stop:
+			v.Zone = Hold
+		case g.Own && now.Sub(g.seen) > Release:
+			v.Zone = Hold
+			v.Reason += "; the stop is over and is tried"
+		default:
+			v.Reason += "; still stopped"
+		}
+		return v
+	}
+	if g.learning() {
+		v.Zone, v.Blind = max(v.Zone, Hold), true
+		v.Reason = fmt.Sprintf("%s %s: its baseline is being learned (%d of %d samples)", g.Name, g.show(g.value), g.Base.Samples, Learned)
+		return v
+	}
+	limit := g.limit(g.zone)
+	switch {
+	case g.zone == Grow:
+		v.Reason = fmt.Sprintf("%s %s < %s", g.Name, g.show(g.value), g.threshold(g.first()))
+	case g.value >= limit:
+		v.Reason = fmt.Sprintf("%s %s >= %s", g.Name, g.show(g.value), g.threshold(g.zone))
+	default: // it is better than the threshold, but not by enough
+		v.Reason = fmt.Sprintf("%s %s >= %s (%.0f %% of %s)", g.Name, g.show(g.value), g.show(relief*limit), 100*relief, g.threshold(g.zone))
+	}
+	if g.zone == Shrink {
+		v.Factor = min(max(g.limit(Hold)/g.value, MinFactor), MaxFactor)
+	}
+	return v
+}
+
+// silent says why there is no value to go by; "" if there is one.
+func (g *Gauge) silent(now time.Time) string {
+	switch {
+	case g.bad != "":
+		return g.bad
+	case g.seen.IsZero():
+		return g.Name + " was not read yet"
+	case now.Sub(g.seen) > g.stale():
+		return fmt.Sprintf("%s is %s old > %s", g.Name, now.Sub(g.seen).Round(time.Second), g.stale())
+	}
+	return ""
+}
+
+func (g *Gauge) stale() time.Duration {
+	if g.Limits.Stale > 0 {
+		return g.Limits.Stale
+	}
+	return DefaultStale
+}
+
+func (g *Gauge) learning() bool { return g.Limits.Times && !g.Base.Known() }
+
+// move puts the value into its zone: worse at once, better when it is better by enough.
+func (g *Gauge) move() {
+	if g.learning() {
+		return
+	}
+	zone := Grow
+	for z := Hold; z <= Stop; z++ {
+		limit := g.limit(z)
+		if z <= g.zone {
+			limit *= relief
+		}
+		if limit > 0 && g.value >= limit {
+			zone = z
+		}
+	}
+	g.zone = zone
+}
+
+// limit is the threshold of a zone in the signal's own unit.
+func (g *Gauge) limit(z Zone) float64 {
+	limit := 0.0
+	switch z {
+	case Hold:
+		limit = g.Limits.Hold
+	case Shrink:
+		limit = g.Limits.Shrink
+	case Stop:
+		limit = g.Limits.Stop
+	default: // there is no way into grow but the absence of the others
+	}
+	if g.Limits.Times {
+		limit *= max(g.Base.Value, g.Limits.Floor)
+	}
+	return limit
+}
+
+// first is the mildest zone that has a threshold.
+func (g *Gauge) first() Zone {
+	for z := Hold; z < Stop; z++ {
+		if g.limit(z) > 0 {
+			return z
+		}
+	}
+	return Stop
+}
+
+func (g *Gauge) threshold(z Zone) string {
+	text := g.show(g.limit(z))
+	if g.Limits.Times {
+		base := max(g.Base.Value, g.Limits.Floor)
+		text += fmt.Sprintf(" (%.3g x %s)", g.limit(z)/base, g.show(base))
+	}
+	return text
+}
+
+func (g *Gauge) show(value float64) string {
+	if g.Show == nil {
+		return fmt.Sprintf("%.3g", value)
+	}
+	return g.Show(value)
+}
+
+// seconds, percent and count show a value as what it is.
+func seconds(v float64) string {
+	if v < 1e-3 {
+		return fmt.Sprintf("%.3gµs", v*1e6)
+	}
+	return time.Duration(v * float64(time.Second)).Round(10 * time.Microsecond).String()
+}
+
+func percent(v float64) string { return fmt.Sprintf("%.1f%%", 100*v) }
+
+func count(v float64) string { return fmt.Sprintf("%.0f", v) }
+
+func perSecond(v float64) string { return fmt.Sprintf("%.1f/s", v) }

@@ -1,0 +1,274 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"math"
+	"testing"
+	"testing/fstest"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+var t0 = time.Date(2026, 3, 14, 19, 0, 0, 0, time.UTC)
+
+func load() *Gauge {
+	return &Gauge{Name: "load", Limits: Limits{Hold: 10, Shrink: 20, Stop: 50}}
+}
+
+func TestAValueIsInTheZoneOfItsThreshold(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[float64]struct {
+		zone   Zone
+		reason string
+	}{
+		0:    {Grow, "load 0 < 10"},
+		9.9:  {Grow, "load 9.9 < 10"},
+		10:   {Hold, "load 10 >= 10"},
+		20:   {Shrink, "load 20 >= 20"},
+		49.9: {Shrink, "load 49.9 >= 20"},
+		50:   {Stop, "load 50 >= 50"},
+		1e9:  {Stop, "load 1e+09 >= 50"},
+	} {
+		g := load()
+		g.Observe(value, t0)
+		v := g.Judge(t0)
+		require.Equal(t, want.zone, v.Zone, "%v", value)
+		require.Equal(t, want.reason, v.Reason)
+		require.Equal(t, "load", v.Signal)
+	}
+}
+
+func TestAShrinkGoesBackToWhereTheSignalHolds(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[float64]float64{20: 0.5, 25: 0.4, 49: MinFactor, 20.1: 10 / 20.1} {
+		g := load()
+		g.Observe(value, t0)
+		require.InDelta(t, max(want, MinFactor), g.Judge(t0).Factor, 0.01, "%v", value)
+	}
+	g := &Gauge{Name: "x", Limits: Limits{Hold: 10, Shrink: 10.5}}
+	g.Observe(10.6, t0)
+	require.InEpsilon(t, MaxFactor, g.Judge(t0).Factor, 1e-9)
+}
+
+func TestAZoneIsLeftWhenTheValueIsATenthBetter(t *testing.T) {
+	t.Parallel()
+	g := load()
+	at := t0
+	step := func(value float64) Verdict {
+		at = at.Add(time.Second)
+		g.Observe(value, at)
+		return g.Judge(at)
+	}
+	require.Equal(t, Stop, step(50).Zone)
+	v := step(46)
+	require.Equal(t, Stop, v.Zone)
+	require.Equal(t, "load 46 >= 45 (90 % of 50)", v.Reason)
+	require.Equal(t, Shrink, step(44).Zone)
+	require.Equal(t, Hold, step(17).Zone)
+	require.Equal(t, Hold, step(9.5).Zone)
+	require.Equal(t, Grow, step(8.9).Zone)
+	require.Equal(t, Grow, step(9.5).Zone, "and entered at the threshold itself")
+}
+
+func TestWhatIsNotKnownHolds(t *testing.T) {
+	t.Parallel()
+	for name, blind := range map[string]func(g *Gauge) time.Time{
+		"never read": func(*Gauge) time.Time { return t0 },
+		"old":        func(g *Gauge) time.Time { g.Observe(1, t0); return t0.Add(DefaultStale + 1) },
+		"failed":     func(g *Gauge) time.Time { g.Observe(1, t0); g.Fail(errors.New("no route")); return t0 },
+		"NaN":        func(g *Gauge) time.Time { g.Observe(1, t0); g.Observe(math.NaN(), t0); return t0 },
+		"infinite":   func(g *Gauge) time.Time { g.Observe(1, t0); g.Observe(math.Inf(1), t0); return t0 },
+		"negative":   func(g *Gauge) time.Time { g.Observe(1, t0); g.Observe(-1, t0); return t0 },
+		"zero":       func(g *Gauge) time.Time { g.Above0 = true; g.Observe(1, t0); g.Observe(0, t0); return t0 },
+		"old, and was shrinking": func(g *Gauge) time.Time {
+			g.Observe(30, t0)
+			return t0.Add(time.Minute)
+		},
+	} {
+		g := load()
+		v := g.Judge(blind(g))
+		require.Equal(t, Hold, v.Zone, name)
+		require.True(t, v.Blind, name)
+		require.Contains(t, v.Reason, "load")
+	}
+}
+
+func TestAStopThatGoesSilentStaysAStop(t *testing.T) {
+	t.Parallel()
+	theirs, ours := load(), load()
+	ours.Own = true
+	theirs.Observe(60, t0)
+	ours.Observe(60, t0)
+	require.Equal(t, Stop, theirs.Judge(t0.Add(time.Hour)).Zone)
+	require.Equal(t, Stop, ours.Judge(t0.Add(Release)).Zone)
+	require.Equal(t, Hold, ours.Judge(t0.Add(Release+1)).Zone, "nothing would ever be measured again")
+}
+
+func TestNothingBadIsEverCalledWell(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		g := load()
+		g.Own, g.Above0 = rapid.Bool().Draw(t, "own"), rapid.Bool().Draw(t, "above 0")
+		g.Limits.Smooth = rapid.Float64Range(0, 1).Draw(t, "smooth")
+		at := t0
+		for range rapid.IntRange(1, 30).Draw(t, "steps") {
+			at = at.Add(time.Duration(rapid.IntRange(0, 20).Draw(t, "gap")) * time.Second)
+			value := rapid.OneOf(rapid.Float64(), rapid.Float64Range(0, 100), rapid.Just(math.NaN())).Draw(t, "value")
+			g.Observe(value, at)
+			v := g.Judge(at)
+			require.NotEmpty(t, v.Reason)
+			require.GreaterOrEqual(t, v.Factor, MinFactor)
+			require.LessOrEqual(t, v.Factor, 1.0)
+			seen, when := g.Value()
+			if v.Zone == Grow {
+				require.Less(t, seen, g.Limits.Hold)
+				require.LessOrEqual(t, at.Sub(when), DefaultStale)
+				require.False(t, math.IsNaN(value) || value < 0, "the newest value was not one")
+			}
+			require.NotEqual(t, Grow, g.Judge(at.Add(DefaultStale+1)).Zone)
+		}
+	})
+}
+
+func TestTheWorstSignalSpeaks(t *testing.T) {
+	t.Parallel()
+	well := Verdict{Zone: Grow, Factor: 1, Signal: "a", Reason: "a"}
+	blind := Verdict{Zone: Hold, Factor: 1, Signal: "b", Reason: "b", Blind: true}
+	hold := Verdict{Zone: Hold, Factor: 1, Signal: "c", Reason: "c"}
+	mild := Verdict{Zone: Shrink, Factor: 0.8, Signal: "d", Reason: "d"}
+	sharp := Verdict{Zone: Shrink, Factor: 0.3, Signal: "e", Reason: "e"}
+	stop := Verdict{Zone: Stop, Factor: 1, Signal: "f", Reason: "f"}
+	require.Equal(t, Grow, Worst(nil).Zone)
+	require.Equal(t, "2 of 2 signals are well", Worst([]Verdict{well, well}).Reason)
+	require.Equal(t, blind, Worst([]Verdict{well, blind}))
+	require.Equal(t, hold, Worst([]Verdict{blind, hold}))
+	require.Equal(t, sharp, Worst([]Verdict{mild, hold, sharp}))
+	require.Equal(t, stop, Worst([]Verdict{sharp, stop, mild}))
+}
+
+func TestABaselineIsTheLevelOfAQuietServer(t *testing.T) {
+	t.Parallel()
+	g := PageTime("users")
+	at := t0
+	feed := func(value float64, n int) Verdict {
+		for range n {
+			at = at.Add(time.Second)
+			g.Observe(value, at)
+		}
+		return g.Judge(at)
+	}
+	v := feed(1e-6, Learned-1)
+	require.Equal(t, Hold, v.Zone, "it is being learned")
+	require.True(t, v.Blind)
+	require.Equal(t, Grow, feed(1e-6, 5).Zone)
+	require.InEpsilon(t, 1e-6, g.Base.Value, 0.01)
+	v = feed(1.4e-6, 10)
+	require.Equal(t, Hold, v.Zone)
+	require.Equal(t, "page_time{users} 1.4µs/row >= 1.25µs/row (1.25 x 1µs/row)", v.Reason)
+	require.Equal(t, Hold, feed(1.4e-6, 36_000).Zone, "ten hours of what we make ourselves are not learned as normal")
+	// Slowly, so that each step is within what holds: it is not learned either.
+	for value := 1e-6; value < 3e-6; value *= 1.0002 {
+		v = feed(value, 1)
+	}
+	require.Equal(t, Shrink, v.Zone)
+	g.Quiet = true
+	require.Equal(t, Grow, feed(3e-6, 3600).Zone, "what is slow without us is how it is")
+	g.Quiet = false
+	require.Equal(t, Grow, feed(1e-6, 3600).Zone)
+	require.InEpsilon(t, 1e-6, g.Base.Value, 0.01, "and back")
+	require.Equal(t, Stop, feed(20e-6, 10).Zone)
+}
+
+func TestOneSlowPageIsNoise(t *testing.T) {
+	t.Parallel()
+	g := PageTime("users")
+	g.Base = Baseline{Value: 1e-6, Samples: Learned}
+	g.Observe(1e-6, t0)
+	g.Observe(1.8e-6, t0.Add(time.Second))
+	require.LessOrEqual(t, g.Judge(t0.Add(time.Second)).Zone, Hold)
+}
+
+func TestTheFloorKeepsARatioOfNothingFromMeaningAnything(t *testing.T) {
+	t.Parallel()
+	g := RedisLatency("cache")
+	g.Base = Baseline{Value: 50e-6, Samples: Learned}
+	g.Observe(600e-6, t0)
+	require.Equal(t, Grow, g.Judge(t0).Zone, "12 times the baseline, but less than a millisecond")
+	g.Observe(0.5, t0)
+	require.Equal(t, Stop, g.Judge(t0).Zone)
+}
+
+func TestPerRowLeavesTheRoundTripOut(t *testing.T) {
+	t.Parallel()
+	require.InEpsilon(t, 1e-6, PerRow(1500*time.Microsecond, time.Millisecond, 500), 1e-9)
+	require.InEpsilon(t, 2e-7, PerRow(time.Millisecond, 5*time.Millisecond, 500), 1e-9, "never nothing")
+	require.True(t, math.IsNaN(PerRow(time.Millisecond, 0, 0)))
+}
+
+func TestCostStopsADatasetWhosePlanWentBad(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		limit    float64
+		examined func(page int64) int64
+		at       int64 // page at which it must stand, 0: never
+	}{
+		"a range":                           {0, func(int64) int64 { return 501 }, 0},
+		"from the first row":                {0, func(p int64) int64 { return 500 * (p + 1) }, 15},
+		"from the first row, far into it":   {0, func(p int64) int64 { return 500 * (p + 1000) }, 7},
+		"where drops nine of ten":           {CostLimitWhere, func(int64) int64 { return 5000 }, 0},
+		"where, and from the first row":     {CostLimitWhere, func(p int64) int64 { return 1000 * (p + 1) }, 23},
+		"a plan that changes after 10,000":  {0, func(p int64) int64 { return map[bool]int64{false: 500, true: 5_000_000}[p > 10_000] }, 10_047},
+		"one page that had to skip a crowd": {0, func(p int64) int64 { return map[bool]int64{false: 500, true: 4_000}[p == 71] }, 0},
+	} {
+		cost := Cost{Limit: c.limit}
+		at := int64(0)
+		for p := range int64(20_000) {
+			if !CostDue(p) {
+				continue
+			}
+			if cost = cost.Step(500, c.examined(p)); cost.Stopped {
+				at = p
+				break
+			}
+		}
+		require.Equal(t, c.at, at, name)
+	}
+	require.Zero(t, Cost{}.Step(500, 10).Samples, "fewer examined than returned: the counter was reset")
+}
+
+func TestCgroupLimit(t *testing.T) {
+	t.Parallel()
+	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
+	require.InEpsilon(t, 536870912.0, cgroupLimit(fstest.MapFS{"memory.max": file("536870912\n")}), 1e-9)
+	require.True(t, math.IsInf(cgroupLimit(fstest.MapFS{"memory.max": file("max\n")}), 1))
+	require.InEpsilon(t, 1e9, cgroupLimit(fstest.MapFS{"memory/memory.limit_in_bytes": file("1000000000")}), 1e-9)
+	require.True(t, math.IsInf(cgroupLimit(fstest.MapFS{"memory/memory.limit_in_bytes": file("9223372036854771712")}), 1))
+	require.True(t, math.IsInf(cgroupLimit(fstest.MapFS{}), 1))
+}
+
+func TestAReaderThatHangsHoldsOnlyItsOwnSignal(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var w Watch
+		hang := make(chan struct{})
+		quick, slow := load(), load()
+		quick.Name, slow.Name = "quick", "slow"
+		w.Add(quick, func(context.Context) (float64, error) { return 1, nil })
+		w.Add(slow, func(context.Context) (float64, error) { <-hang; return 1, nil })
+		done := make(chan struct{})
+		go func() { w.Sample(t.Context(), time.Now); close(done) }()
+		synctest.Wait()
+		time.Sleep(DefaultStale + time.Second)
+		w.Sample(t.Context(), time.Now)
+		verdicts := w.Judge(time.Now())
+		require.Equal(t, Grow, verdicts[0].Zone)
+		require.Equal(t, Hold, verdicts[1].Zone)
+		close(hang)
+		<-done
+		require.Equal(t, Grow, w.Judge(time.Now())[1].Zone)
+	})
+}

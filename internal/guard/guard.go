@@ -1,0 +1,88 @@
+// Package guard owns how the servers feel: signals that are read from them, and what each says about using them more.
+//
+// A signal is read (one file per signal; readers are thin) and judged by a Gauge, which is pure: thresholds, where sensible
+// as multiples of a learned baseline, put every value into a zone. The worst zone wins. What to do about it, how much to
+// shrink and when to grow again, is the width law's (package pace).
+//
+//	grow    all is well
+//	hold    no more than now
+//	shrink  less, at once, by the verdict's factor
+//	stop    every slot pauses before its next page; it goes on by itself when the signal has come back
+//
+// A zone is left for a better one only when the value is a tenth better than the threshold, so that a value on a threshold
+// does not flap. A value that is old or cannot be true (not a number, below zero, zero where there is always something)
+// means hold: never grow on what is not known. A stop whose signal goes silent stays a stop, but for signals that our own
+// work makes: those are silent because it was stopped, and a stop of theirs ends after Release.
+package guard
+
+import (
+	"fmt"
+	"time"
+)
+
+// Zone is how far the servers may be used; a greater one is worse.
+type Zone int
+
+// Zones.
+const (
+	Grow Zone = iota
+	Hold
+	Shrink
+	Stop
+)
+
+// String is the zone's name in logs, metrics and the API.
+func (z Zone) String() string {
+	switch z {
+	case Grow:
+		return "grow"
+	case Hold:
+		return "hold"
+	case Shrink:
+		return "shrink"
+	case Stop:
+		return "stop"
+	}
+	return fmt.Sprintf("zone(%d)", int(z))
+}
+
+// Verdict is a zone and why.
+type Verdict struct {
+	Zone   Zone      `json:"zone"`
+	Factor float64   `json:"factor"` // what to multiply the width with in shrink, in [MinFactor, MaxFactor]; 1 otherwise
+	Signal string    `json:"signal"` // that says so; "" if all are well
+	Reason string    `json:"reason"` // "<signal> <observed> <op> <threshold>"
+	At     time.Time `json:"at"`     // of the value
+	Blind  bool      `json:"blind"`  // it is not the value that says so but that there is none
+}
+
+// Bounds of a factor: a shrink is worth its disturbance, and leaves enough to see whether it helped.
+const (
+	MinFactor = 0.2
+	MaxFactor = 0.8
+)
+
+// Worst is the verdict over all signals: the worst zone, of several shrinks the sharpest, what was seen before what was
+// not, of equals the first. Nothing watched means that nothing speaks against growing.
+func Worst(verdicts []Verdict) Verdict {
+	worst := Verdict{Zone: Grow, Factor: 1, Reason: "no signal is watched"}
+	for i, v := range verdicts {
+		if i == 0 || worse(v, worst) {
+			worst = v
+		}
+	}
+	if worst.Zone == Grow && len(verdicts) > 0 {
+		worst = Verdict{Zone: Grow, Factor: 1, At: worst.At, Reason: fmt.Sprintf("%d of %d signals are well", len(verdicts), len(verdicts))}
+	}
+	return worst
+}
+
+func worse(v, than Verdict) bool {
+	switch {
+	case v.Zone != than.Zone:
+		return v.Zone > than.Zone
+	case v.Factor != than.Factor:
+		return v.Factor < than.Factor
+	}
+	return than.Blind && !v.Blind
+}

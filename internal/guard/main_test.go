@@ -1,0 +1,9 @@
+package guard
+
+import (
+	"testing"
+
+	"github.com/prewarm-go/prewarm/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }

@@ -1,0 +1,182 @@
+package guard
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"testing"
+	"time"
+
+	_ "github.com/go-sql-driver/mysql"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/prewarm-go/prewarm/internal/testenv"
+)
+
+func openDB(t testing.TB, dsn string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("mysql", dsn)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	return db
+}
+
+func openRedis(t testing.TB, url string) *redis.Client {
+	t.Helper()
+	opts, err := redis.ParseURL(url)
+	require.NoError(t, err)
+	opts.ContextTimeoutEnabled = true
+	client := redis.NewClient(opts)
+	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	return client
+}
+
+func TestThreadsRunningCountsWhatRuns(t *testing.T) {
+	t.Parallel()
+	db := openDB(t, testenv.OwnMySQL(t).DSN)
+	before, err := ReadThreadsRunning(t.Context(), db)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, before, 1.0, "the reading itself runs")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	for range 3 {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			_, _ = db.ExecContext(ctx, "SELECT SLEEP(20)")
+		}()
+	}
+	require.Eventually(t, func() bool {
+		now, err := ReadThreadsRunning(t.Context(), db)
+		return err == nil && now >= before+3
+	}, 10*time.Second, 10*time.Millisecond)
+	cancel()
+	for range 3 {
+		<-done
+	}
+}
+
+func TestConnectionsAreAShareOfTheLimit(t *testing.T) {
+	t.Parallel()
+	db := openDB(t, testenv.OwnMySQL(t, "--max-connections=20").DSN)
+	var conns []*sql.Conn
+	for range 9 {
+		c, err := db.Conn(t.Context())
+		require.NoError(t, err)
+		conns = append(conns, c)
+	}
+	share, err := ReadConnections(t.Context(), db)
+	require.NoError(t, err)
+	require.InDelta(t, 10.0/20, share, 1.0/20)
+	for _, c := range conns {
+		require.NoError(t, c.Close())
+	}
+}
+
+func TestReplicaLag(t *testing.T) {
+	t.Parallel()
+	replica := testenv.OwnMySQL(t, "--server-id=2")
+	db := openDB(t, replica.DSN)
+	_, err := ReadReplicaLag(t.Context(), db)
+	require.ErrorIs(t, err, ErrNotReplicating, "a server without a source has no lag")
+
+	// The address is that of nobody: replication is set up and does not run.
+	_, err = db.ExecContext(t.Context(), "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=1, MASTER_USER='x', MASTER_PASSWORD='x'")
+	require.NoError(t, err)
+	_, err = ReadReplicaLag(t.Context(), db)
+	require.ErrorIs(t, err, ErrNotReplicating)
+}
+
+// The private servers have no system tables, which a replica needs; what SHOW REPLICA STATUS answers is put in its place.
+func TestReplicaLagIsTheGreatestOfAllChannels(t *testing.T) {
+	t.Parallel()
+	db := openDB(t, testenv.MySQL(t))
+	lag, err := readLag(t.Context(), db, "SELECT 'a' AS Channel_Name, 3 AS Seconds_Behind_Master UNION ALL SELECT 'b', 12")
+	require.NoError(t, err)
+	require.InEpsilon(t, 12.0, lag, 1e-9)
+	lag, err = readLag(t.Context(), db, "SELECT 0 AS Seconds_Behind_Source")
+	require.NoError(t, err)
+	require.Zero(t, lag)
+	_, err = readLag(t.Context(), db, "SELECT 3 AS Seconds_Behind_Source UNION ALL SELECT NULL")
+	require.ErrorIs(t, err, ErrNotReplicating)
+}
+
+func TestCanaryMeasuresAndATimeoutIsAReading(t *testing.T) {
+	t.Parallel()
+	db := openDB(t, testenv.MySQL(t))
+	took, err := ReadCanary(t.Context(), db, "SELECT SLEEP(0.05)")
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, took, 0.05)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	took, err = ReadCanary(ctx, db, "SELECT SLEEP(20)")
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, took, 0.1)
+
+	_, err = ReadCanary(t.Context(), db, "SELECT nonsense")
+	require.ErrorContains(t, err, "canary")
+}
+
+func TestRedisReaders(t *testing.T) {
+	t.Parallel()
+	server := testenv.OwnRedis(t, "--maxmemory", "4mb", "--maxmemory-policy", "allkeys-lru")
+	db := openRedis(t, server.URL)
+	took, err := ReadRedisLatency(t.Context(), db)
+	require.NoError(t, err)
+	require.Greater(t, took, 0.0)
+
+	var evictions RedisEvictionsReader
+	began := time.Now()
+	rate, err := evictions.Read(t.Context(), db, began)
+	require.NoError(t, err)
+	require.Zero(t, rate, "there is no rate on the first reading")
+
+	used, err := ReadRedisMemory(t.Context(), db)
+	require.NoError(t, err)
+	require.Greater(t, used, 0.05)
+	for i := range 600 {
+		require.NoError(t, db.Set(t.Context(), fmt.Sprint("k", i), make([]byte, 16<<10), 0).Err())
+	}
+	full, err := ReadRedisMemory(t.Context(), db)
+	require.NoError(t, err)
+	require.Greater(t, full, 0.9)
+	rate, err = evictions.Read(t.Context(), db, began.Add(2*time.Second))
+	require.NoError(t, err)
+	require.Greater(t, rate, 10.0, "600 keys of 16 KiB do not fit into 4 MiB")
+
+	free, err := ReadRedisBlocked(t.Context(), db)
+	require.NoError(t, err)
+	require.InEpsilon(t, 1.0, free, 1e-9)
+	blocked := make(chan error, 1)
+	waiting := openRedis(t, server.URL)
+	go func() { blocked <- waiting.BLPop(t.Context(), 20*time.Second, "nothing").Err() }()
+	require.Eventually(t, func() bool {
+		n, err := ReadRedisBlocked(t.Context(), db)
+		return err == nil && n == 2
+	}, 10*time.Second, 10*time.Millisecond)
+	require.NoError(t, db.RPush(t.Context(), "nothing", "x").Err())
+	require.NoError(t, <-blocked)
+}
+
+func TestEvictionsAfterARestartCountFromZero(t *testing.T) {
+	t.Parallel()
+	r := &RedisEvictionsReader{last: map[string]float64{"": 1e6}, at: time.Unix(100, 0)}
+	rate, err := r.Read(t.Context(), openRedis(t, testenv.Redis(t).URL), time.Unix(101, 0))
+	require.NoError(t, err)
+	require.Zero(t, rate)
+}
+
+func TestAFrozenRedisIsALatency(t *testing.T) {
+	t.Parallel()
+	server := testenv.OwnRedis(t)
+	db := openRedis(t, server.URL)
+	require.NoError(t, db.Ping(t.Context()).Err())
+	server.Freeze()
+	defer server.Thaw()
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	took, err := ReadRedisLatency(ctx, db)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, took, 0.2)
+}

@@ -1,0 +1,101 @@
+package pace
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/prewarm-go/prewarm/internal/guard"
+)
+
+// pages runs the law on a server with a fixed cost.
+func pages(p Pager, n int, fixed, perRow, trip time.Duration, size int, z guard.Zone, l Pages) (Pager, string) {
+	var why string
+	for range n {
+		rows := p.Rows
+		p, why = p.Next(Page{Rows: rows, Bytes: rows * size, Time: fixed + time.Duration(rows)*perRow + trip, RoundTrip: trip}, z, l)
+	}
+	return p, why
+}
+
+func TestPagesSettleAtTheTargetTime(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		first  int
+		perRow time.Duration
+		trip   time.Duration
+		want   int
+	}{
+		"from below":            {50, 500, 0, 1000},
+		"from above":            {5000, 500, 0, 1000},
+		"over a network":        {50, 500, 2 * time.Millisecond, 1000},
+		"rows that cost a lot":  {500, 50_000, 0, 50},
+		"rows that cost little": {500, 10, 0, 5000},
+	} {
+		p, why := pages(Pager{}.First(c.first, Pages{}), 60, 0, c.perRow, c.trip, 100, guard.Grow, Pages{})
+		require.InDelta(t, c.want, p.Rows, 0.02*float64(c.want), "%s: %s", name, why)
+		require.NotEmpty(t, why)
+	}
+}
+
+func TestPagesGrowGentlyAndShrinkAtOnce(t *testing.T) {
+	t.Parallel()
+	p, _ := pages(Pager{}.First(100, Pages{}), 1, 0, 500, 0, 100, guard.Grow, Pages{})
+	require.Equal(t, 125, p.Rows)
+	held, why := pages(p, 20, 0, 500, 0, 100, guard.Hold, Pages{})
+	require.Equal(t, 125, held.Rows)
+	require.Equal(t, "125 rows: the guard says hold", why)
+	p, _ = pages(p, 50, 0, 500, 0, 100, guard.Grow, Pages{})
+	require.Equal(t, 1000, p.Rows)
+	slow, why := pages(p, 1, 0, 3000, 0, 100, guard.Grow, Pages{})
+	require.Equal(t, 500, slow.Rows)
+	require.Contains(t, why, "5 times the target")
+	slow, _ = pages(slow, 5, 0, 3000, 0, 100, guard.Shrink, Pages{})
+	require.LessOrEqual(t, slow.Rows, 167, "five pages later the median says so")
+}
+
+func TestAPageEndsAtItsBytes(t *testing.T) {
+	t.Parallel()
+	l := Pages{Bytes: 1 << 20, Max: 100_000}
+	p, why := pages(Pager{}.First(50, l), 80, 0, 10, 0, 10_000, guard.Grow, l)
+	require.Equal(t, 104, p.Rows)
+	require.Equal(t, "104 rows: 1048576 bytes", why)
+	p, _ = p.Next(Page{Rows: 1, Bytes: 8 << 20, Time: time.Millisecond}, guard.Grow, l)
+	require.Equal(t, 1, p.Rows, "a giant row")
+}
+
+func TestAShortPageSaysLittle(t *testing.T) {
+	t.Parallel()
+	p, _ := pages(Pager{}.First(500, Pages{}), 30, 0, 1000, 0, 100, guard.Grow, Pages{})
+	next, why := p.Next(Page{Rows: 3, Bytes: 300, Time: 300 * time.Microsecond}, guard.Grow, Pages{})
+	require.Equal(t, p.Rows, next.Rows)
+	require.Equal(t, "a short page says little", why)
+	next, _ = p.Next(Page{}, guard.Grow, Pages{})
+	require.Equal(t, p, next)
+}
+
+func TestPagesStayWithinTheirBounds(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		l := Pages{
+			Target: time.Duration(rapid.IntRange(-1, 1e7).Draw(t, "target")), Min: rapid.IntRange(-1, 500).Draw(t, "min"),
+			Max: rapid.IntRange(-1, 5000).Draw(t, "max"), Bytes: rapid.IntRange(0, 1<<22).Draw(t, "bytes"),
+		}
+		filled := l.Fill()
+		p := Pager{}.First(rapid.IntRange(-10, 100_000).Draw(t, "first"), l)
+		for range rapid.IntRange(1, 50).Draw(t, "pages") {
+			before := p.Rows
+			var why string
+			p, why = p.Next(Page{
+				Rows: rapid.IntRange(-1, 10_000).Draw(t, "rows"), Bytes: rapid.IntRange(-1, 1<<28).Draw(t, "size"),
+				Time: time.Duration(rapid.Int64().Draw(t, "time")), RoundTrip: time.Duration(rapid.Int64().Draw(t, "trip")),
+			}, guard.Zone(rapid.IntRange(0, 3).Draw(t, "zone")), l)
+			require.NotEmpty(t, why)
+			require.GreaterOrEqual(t, p.Rows, 1)
+			require.LessOrEqual(t, p.Rows, filled.Max)
+			require.LessOrEqual(t, p.Rows, max(before+max(before/4, 1), filled.Min))
+		}
+	})
+}

@@ -1,0 +1,52 @@
+package pace
+
+import "time"
+
+// Policy is how an evening is paced.
+type Policy struct {
+	Headroom float64 // the width is the bare need times this; default 1.25
+	Share    float64 // of the known ceiling that is planned with; the rest is for late-comers; default 0.7
+	// Level is what the plan fills, as a multiple of the lowest level at which all deadlines hold: 1 spreads the load as far
+	// as the lead allows, more begins later and is fresher. It is rounded up (by 1.2 on average) and bounded by Share. Default 1.
+	Level  float64
+	Margin time.Duration // runs aim to be ready this long before their deadline; default 2m
+	// Soonest is the time in which what is due, or overdue, is asked to be done: without a floor the need of the last row
+	// would be infinite. Default 10s: five decisions.
+	Soonest time.Duration
+	// Ahead is how soon work must be allowed to begin for there to be a need at all; width that waits for nothing is given
+	// back, and pods with it. Default 2m, in which the width can grow from 1 to several hundred.
+	Ahead time.Duration
+	// Keep is how much too early a planned start may be before it is moved: plans that hardly change move no tasks.
+	// Default 10m.
+	Keep time.Duration
+}
+
+// Fill sets the defaults of what was left out or cannot be.
+func (p Policy) Fill() Policy {
+	if !(p.Headroom >= 1) {
+		p.Headroom = 1.25
+	}
+	if !(p.Share > 0 && p.Share <= 1) {
+		p.Share = 0.7
+	}
+	if !(p.Level >= 1) {
+		p.Level = 1
+	}
+	if p.Margin <= 0 {
+		p.Margin = 2 * time.Minute
+	}
+	if p.Soonest <= 0 {
+		p.Soonest = 10 * time.Second
+	}
+	if p.Ahead <= 0 {
+		p.Ahead = 2 * time.Minute
+	}
+	if p.Keep <= 0 {
+		p.Keep = 10 * time.Minute
+	}
+	return p
+}
+
+// within is the time in which what is due in d is asked to be done, in seconds: until the deadline's margin, never less
+// than Soonest.
+func (p Policy) within(d time.Duration) float64 { return float64(max(d-p.Margin, p.Soonest)) * 1e-9 }

@@ -1,0 +1,388 @@
+package simulate
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/prewarm-go/prewarm/internal/guard"
+	"github.com/prewarm-go/prewarm/internal/pace"
+)
+
+// Point is a moment of the evening; they are Tick apart, but for stretches in which nothing can be done.
+type Point struct {
+	At       time.Time `json:"at"`
+	Width    int       `json:"width"`
+	Ceiling  int       `json:"ceiling"`
+	Demand   float64   `json:"demand"`
+	Capacity float64   `json:"capacity"` // what the database had left, which nobody but the simulator knows
+	Live     float64   `json:"live"`
+	Slowdown float64   `json:"slowdown"`
+	Backlog  float64   `json:"backlog"` // slot seconds, as believed
+	Paused   bool      `json:"paused"`
+	Zone     string    `json:"zone"`
+	Reason   string    `json:"reason"`
+}
+
+// Outcome is what became of a broadcast.
+type Outcome struct {
+	Run       string        `json:"run"`
+	Announced time.Time     `json:"announced"`
+	Deadline  time.Time     `json:"deadline"`
+	Rows      int64         `json:"rows"`
+	AtIntake  pace.Verdict  `json:"at_intake"`
+	Warned    time.Time     `json:"warned"` // the first verdict that expected it to be late; zero: never
+	Planned   time.Time     `json:"planned"`
+	Ready     time.Time     `json:"ready"` // zero: not before the end of the simulation
+	Late      time.Duration `json:"late"`  // 0: in time
+	Moves     int           `json:"moves"` // of its planned start after the first
+}
+
+// Evening is what happened.
+type Evening struct {
+	Scenario  *Scenario
+	Points    []Point
+	Outcomes  []Outcome // in the order of Scenario.Broadcasts
+	Reversals int       // times that the width turned around, paused or not
+	Changes   int       // real changes of load: lists that raise the need by half, work that begins or ends, faults
+	Harm      float64   // seconds in which the live load took more than 1.5 times as long and would not have without us
+}
+
+// HarmAt is the slowdown of the live load that counts as harm.
+const HarmAt = 1.5
+
+// How often plans and verdicts are made anew without cause, and all work is weighed by the rates learned since.
+const (
+	replanEvery  = 10 * time.Minute
+	reweighTicks = 15
+)
+
+// run is a broadcast on its way.
+type run struct {
+	broadcast int
+	left      [2]float64 // rows
+	start     time.Time
+	begun     bool
+}
+
+// evening is the state between two ticks.
+type evening struct {
+	*Scenario
+	server  server
+	rand    *rand.Rand
+	out     *Evening
+	open    []run // by deadline
+	next    int   // broadcast to be announced
+	law     pace.State
+	result  pace.Result
+	heard   time.Time // the last decision
+	pages   *guard.Gauge
+	threads *guard.Gauge
+	planned time.Time
+	dir     int  // of the last change of the width
+	working bool // there was something to do
+	ticks   int
+
+	mean, cautious [2]float64  // of a row, when all was last weighed
+	works          []pace.Work // of open, in its order
+}
+
+// Play plays the evening.
+func Play(s Scenario) Evening {
+	s.Policy = s.Policy.Fill()
+	e := &evening{
+		Scenario: &s, server: server{&s}, rand: rand.New(rand.NewPCG(s.Seed, 1)), //nolint:gosec // repeatable
+		out:   &Evening{Scenario: &s, Outcomes: make([]Outcome, len(s.Broadcasts))},
+		pages: guard.PageTime("users"), threads: guard.ThreadsRunning("main"),
+	}
+	e.pages.Base = guard.Baseline{Value: s.RowSeconds[0], Samples: guard.Learned} // yesterday's
+	for i, b := range s.Broadcasts {
+		e.out.Outcomes[i] = Outcome{Run: b.Run, Announced: b.Announced, Deadline: b.Deadline, Rows: b.Rows[0] + b.Rows[1]}
+	}
+	for now := s.Begin; now.Before(s.End); {
+		e.announce(now)
+		if len(e.open) == 0 && e.next == len(s.Broadcasts) {
+			break
+		}
+		if later := e.idleUntil(now); later.After(now) {
+			now = later
+			continue
+		}
+		e.tick(now)
+		now = now.Add(pace.Tick)
+	}
+	for _, r := range e.open {
+		o := &e.out.Outcomes[r.broadcast]
+		o.Late = s.End.Sub(o.Deadline)
+	}
+	return *e.out
+}
+
+// idleUntil is the next moment at which something can happen, if nothing can now and the width is at rest.
+func (e *evening) idleUntil(now time.Time) time.Time {
+	later := e.End
+	if e.next < len(e.Broadcasts) {
+		later = e.Broadcasts[e.next].Announced
+	}
+	for _, r := range e.open {
+		if r.begun || !r.start.After(now.Add(e.Policy.Ahead)) {
+			return now
+		}
+		if soon := r.start.Add(-e.Policy.Ahead); soon.Before(later) {
+			later = soon
+		}
+	}
+	if e.law.Width > e.Width.Min {
+		return now
+	}
+	return now.Add((later.Sub(now) + pace.Tick - 1).Truncate(pace.Tick))
+}
+
+// announce takes in what was announced, and plans anew if there is cause.
+func (e *evening) announce(now time.Time) {
+	first, before := e.next, 0.0
+	if e.next < len(e.Broadcasts) && !e.Broadcasts[e.next].Announced.After(now) {
+		before = backlog(e.open, e.Scenario)
+	}
+	for e.next < len(e.Broadcasts) && !e.Broadcasts[e.next].Announced.After(now) {
+		b := e.Broadcasts[e.next]
+		e.open = append(e.open, run{broadcast: e.next, left: [2]float64{float64(b.Rows[0]), float64(b.Rows[1])}})
+		e.next++
+	}
+	if e.next == first && (now.Sub(e.planned) < replanEvery || len(e.open) == 0) {
+		return
+	}
+	if e.next > first {
+		slices.SortFunc(e.open, func(a, b run) int {
+			x, y := e.Broadcasts[a.broadcast], e.Broadcasts[b.broadcast]
+			if c := x.Deadline.Compare(y.Deadline); c != 0 {
+				return c
+			}
+			return cmp.Compare(x.Run, y.Run)
+		})
+		if backlog(e.open, e.Scenario) > 1.5*before {
+			e.out.Changes++
+		}
+	}
+	e.planned = now
+	e.plan(now, first)
+}
+
+// plan gives every run its start and its verdict; those from first on are new.
+func (e *evening) plan(now time.Time, first int) {
+	e.weigh(now)
+	ceiling := e.known(now)
+	verdicts := pace.Judge(now, e.works, pace.Limits{
+		Ceiling: ceiling, Max: e.Width.Max, Pods: e.server.at(now).pods, PerPod: e.Width.MaxPerPod, Least: e.Width.Min,
+	}, e.Policy)
+	for i := range e.open {
+		r, v := &e.open[i], verdicts[i]
+		o := &e.out.Outcomes[r.broadcast]
+		if r.broadcast >= first {
+			o.AtIntake = v
+		} else if !r.start.Equal(v.Start) {
+			o.Moves++
+		}
+		r.start, o.Planned = v.Start, v.Start
+		e.works[i].Start = v.Start
+		if v.Margin < 0 && o.Warned.IsZero() {
+			o.Warned = now
+		}
+	}
+}
+
+// known is the ceiling that planning counts on: what the law has found the servers to bear, if it has.
+func (e *evening) known(now time.Time) int {
+	c := min(e.Width.Max, e.server.at(now).pods*e.Width.MaxPerPod)
+	if e.Ceiling > 0 {
+		c = min(c, e.Ceiling)
+	}
+	if e.law.Limit > 0 && e.result.Bound {
+		c = min(c, max(e.law.Limit, e.law.Knee))
+	}
+	return max(c, 1)
+}
+
+// weigh makes e.works the open runs as the planner sees them.
+func (e *evening) weigh(now time.Time) {
+	for d, r := range e.Rates {
+		e.mean[d], _ = r.Cost(now)
+		e.cautious[d] = r.Cautious(now)
+	}
+	e.works = e.works[:0]
+	for i := range e.open {
+		e.works = append(e.works, e.weighOne(&e.open[i]))
+	}
+}
+
+func (e *evening) weighOne(r *run) pace.Work {
+	b := &e.Broadcasts[r.broadcast]
+	w := pace.Work{Run: b.Run, Earliest: b.Earliest, Start: r.start, Deadline: b.Deadline, Begun: r.begun}
+	for d, rows := range r.left {
+		w.Seconds += rows * e.mean[d]
+		w.Cautious += rows * e.cautious[d]
+		w.Units += e.units(rows)
+		w.Longest = max(w.Longest, min(rows, float64(e.UnitRows))*e.cautious[d])
+	}
+	return w
+}
+
+func (e *evening) units(rows float64) int { return (int(rows+0.999) + e.UnitRows - 1) / e.UnitRows }
+
+// tick decides, works for the time of a tick, and looks at what it did to the servers.
+func (e *evening) tick(now time.Time) {
+	st := e.server.at(now)
+	if e.ticks++; e.ticks%reweighTicks == 0 {
+		e.weigh(now)
+	}
+	demand := pace.Need(now, e.works, e.Policy)
+	verdict := guard.Worst([]guard.Verdict{e.pages.Judge(now), e.threads.Judge(now)})
+	if !st.noLeader {
+		e.law, e.result = pace.Next(e.law, pace.Input{Now: now, Demand: demand, Guard: verdict, Bounds: e.Width, Pods: st.pods})
+		e.heard = now
+	}
+	width, paused := e.inForce(now, st)
+	slots := 0.0
+	if !paused {
+		slots = e.work(now, float64(width), e.server.slowdown(st, float64(min(width, e.busy(now)))))
+	}
+	slow := e.server.slowdown(st, slots)
+	if slow > HarmAt && slow > 1.05*e.server.slowdown(st, 0) {
+		e.out.Harm += pace.Tick.Seconds()
+	}
+	e.pages.Quiet = width <= e.Width.Min
+	e.sense(now.Add(pace.Tick), st, slots, slow)
+	e.out.Points = append(e.out.Points, Point{
+		At: now, Width: width, Ceiling: e.result.Ceiling, Demand: demand.Slots, Capacity: e.server.capacity(st), Live: st.live,
+		Slowdown: slow, Backlog: demand.Backlog, Paused: paused, Zone: verdict.Zone.String(), Reason: e.result.Reason,
+	})
+	e.changed(now, demand.Bare > 0)
+	e.turned()
+}
+
+// changed counts real changes of load: of what there is to do, and of the world.
+func (e *evening) changed(now time.Time, working bool) {
+	if working != e.working {
+		e.out.Changes++
+		e.working = working
+	}
+	for _, f := range e.Faults {
+		for _, t := range []time.Time{f.From, f.To} {
+			if !t.Before(now) && t.Before(now.Add(pace.Tick)) {
+				e.out.Changes++
+			}
+		}
+	}
+}
+
+// inForce is the sum of what the pods make of what they heard.
+func (e *evening) inForce(now time.Time, st state) (width int, paused bool) {
+	pods := make([]string, st.pods)
+	for i := range pods {
+		pods[i] = fmt.Sprint("pod-", i)
+	}
+	p := &pace.Published{Pods: pods, Result: e.result}
+	for _, pod := range pods {
+		var slots int
+		slots, paused, _ = pace.Share(p, e.heard, now, pod, e.Width)
+		width += slots
+	}
+	return width, paused
+}
+
+// busy is how many slots find work.
+func (e *evening) busy(now time.Time) int {
+	n := 0
+	for _, r := range e.open {
+		if !r.start.After(now) {
+			n += e.units(r.left[0]) + e.units(r.left[1])
+		}
+	}
+	return n
+}
+
+// work lets the slots work for a tick, the earliest deadline first, and says how many were at work on average.
+func (e *evening) work(now time.Time, width, slow float64) float64 {
+	dt := pace.Tick.Seconds()
+	budget := width * dt
+	var did, rows [2]float64 // slot seconds and rows
+	keep, works := e.open[:0], e.works[:0]
+	for i, r := range e.open {
+		w := e.works[i]
+		if budget > 0 && !r.start.After(now) {
+			for d := range r.left {
+				cost := e.RowSeconds[d] * slow
+				used := max(min(r.left[d]*cost, float64(e.units(r.left[d]))*dt, budget), 0)
+				budget -= used
+				did[d] += used
+				rows[d] += used / cost
+				r.left[d] -= used / cost
+			}
+			r.begun = true
+			w = e.weighOne(&r)
+		}
+		if r.left[0] > 0.5 || r.left[1] > 0.5 || !r.begun {
+			keep, works = append(keep, r), append(works, w)
+			continue
+		}
+		o := &e.out.Outcomes[r.broadcast]
+		o.Ready = now.Add(pace.Tick)
+		o.Late = max(o.Ready.Sub(o.Deadline), 0)
+	}
+	e.works = works
+	e.open = keep
+	for d := range rows {
+		if n := int64(rows[d]); n > 0 {
+			e.Rates[d] = e.Rates[d].Learn(pace.Sample{
+				Rows: n, Bytes: 300 * n, Time: time.Duration(did[d] * e.noise() * float64(time.Second)),
+			}, now.Add(pace.Tick))
+		}
+	}
+	return (width*dt - budget) / dt
+}
+
+// sense feeds the signals with what the servers felt.
+func (e *evening) sense(now time.Time, st state, slots, slow float64) {
+	if st.blind {
+		return
+	}
+	if slots > 0 {
+		e.pages.Observe(e.RowSeconds[0]*slow*e.noise(), now)
+	}
+	e.threads.Observe(1+(0.2*st.live+0.5*slots)*slow*e.noise(), now)
+}
+
+func (e *evening) noise() float64 { return max(1+e.Noise*e.rand.NormFloat64(), 0.1) }
+
+// turned counts the turns of the width.
+func (e *evening) turned() {
+	n := len(e.out.Points)
+	if n < 2 {
+		return
+	}
+	change := e.out.Points[n-1].Width - e.out.Points[n-2].Width
+	if change == 0 {
+		return
+	}
+	dir := 1
+	if change < 0 {
+		dir = -1
+	}
+	if e.dir != 0 && dir != e.dir {
+		e.out.Reversals++
+	}
+	e.dir = dir
+}
+
+// backlog is the true work left, in slot seconds.
+func backlog(open []run, s *Scenario) float64 {
+	sum := 0.0
+	for _, r := range open {
+		for d, rows := range r.left {
+			sum += rows * s.RowSeconds[d]
+		}
+	}
+	return sum
+}
