@@ -52,6 +52,7 @@ type LoadHandler struct {
 	Retry    RetryPolicy
 	Alerts   *alert.Dispatcher
 	Drain    <-chan struct{} // closed when the pod is being stopped
+	Hold     func() string   // why no page may be begun now, in the whole cluster; "": go on. nil: never
 	Metrics  *Metrics
 	Log      *slog.Logger
 
@@ -91,6 +92,9 @@ func (h *LoadHandler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	}
 	if h.draining() {
 		return &later{in: time.Second, why: "the pod is being stopped"}
+	}
+	if why := h.held(); why != "" {
+		return &later{in: serverAway, why: why}
 	}
 	return h.hold(ctx, task.Run, task.Unit, seq)
 }
@@ -211,20 +215,48 @@ func (h *LoadHandler) load(ctx context.Context, run ledger.Run, u ledger.Unit, h
 		ends.Needed = run.EndsAt
 	}
 	return h.Loader.Load(ctx, load.Job{
-		Unit: u, Shop: run.ShopID, Dataset: d, Renew: hold.Renew, Proceed: func() error { return h.proceed(hand) },
+		Unit: u, Shop: run.ShopID, Dataset: d, Renew: hold.Renew, Proceed: func(ctx context.Context) error { return h.proceed(ctx, hand) },
 		Expiry: cache.Expiry{EndsAt: ends.Needed, Former: ends.Former, After: h.Expire.AfterEnd, Jitter: h.Expire.Jitter},
 	})
 }
 
-// proceed says why a unit must not go on to its next page.
-func (h *LoadHandler) proceed(hand *hand) error {
-	if h.draining() {
-		return fmt.Errorf("%w: the pod is being stopped", load.ErrHandBack)
+const (
+	// holdFor is how long a slot keeps its unit while the cluster is held, before it hands it back.
+	holdFor = 20 * time.Second
+	// holdStep is how often it asks meanwhile.
+	holdStep = 100 * time.Millisecond
+)
+
+// held says why nothing may be begun now.
+func (h *LoadHandler) held() string {
+	if h.Hold == nil {
+		return ""
 	}
-	if why := hand.paused.Load(); why != nil {
-		return fmt.Errorf("%w: %s", load.ErrHandBack, *why)
+	return h.Hold()
+}
+
+// proceed waits while the cluster is held, and says why a unit must not go on to its next page.
+func (h *LoadHandler) proceed(ctx context.Context, hand *hand) error {
+	for waited := time.Duration(0); ; waited += holdStep {
+		if h.draining() {
+			return fmt.Errorf("%w: the pod is being stopped", load.ErrHandBack)
+		}
+		if why := hand.paused.Load(); why != nil {
+			return fmt.Errorf("%w: %s", load.ErrHandBack, *why)
+		}
+		why := h.held()
+		if why == "" {
+			return nil
+		}
+		if waited >= holdFor {
+			return fmt.Errorf("%w: %s", load.ErrHandBack, why)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(holdStep):
+		}
 	}
-	return nil
 }
 
 // unknownDataset: the unit is of a dataset that this pod's configuration does not have.

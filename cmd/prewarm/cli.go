@@ -24,6 +24,7 @@ type cli struct {
 	Doctor  doctorCmd  `cmd:"" help:"Check the configuration against the live servers."`
 
 	Request requestCmd `cmd:"" help:"Announce broadcasts from a JSON file."`
+	Plan    planCmd    `cmd:"" help:"Say what would become of broadcasts; nothing is changed."`
 	Runs    runsCmd    `cmd:"" help:"List runs, newest first."`
 	Run     runCmd     `cmd:"" help:"Show one run with its units and timeline."`
 	Retry   retryCmd   `cmd:"" help:"Take a failed run up where it stopped."`
@@ -32,8 +33,10 @@ type cli struct {
 	Pause   pauseCmd   `cmd:"" help:"Stop a run, a shop or everything at the next page."`
 	Resume  resumeCmd  `cmd:"" help:"Let go on what was paused."`
 	Status  statusCmd  `cmd:"" help:"Show the cluster: pods, slots, runs, alerts."`
+	Width   widthCmd   `cmd:"" help:"Show how many slots are in use and why, or set that by hand for a while."`
 
-	Version versionCmd `cmd:"" help:"Show the version."`
+	Simulate simulateCmd `cmd:"" help:"Play virtual evenings with the planner, law and guard of production."`
+	Version  versionCmd  `cmd:"" help:"Show the version."`
 }
 
 const description = `Loads the data of live-broadcast shops from MySQL into Redis before their broadcasts begin.

@@ -105,11 +105,6 @@ func (e *evening) newView() view {
 	return &lines{w: w, last: map[string]string{}}
 }
 
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
-}
-
 // lines prints a run when its state changes.
 type lines struct {
 	w    io.Writer

@@ -75,7 +75,7 @@ func TestUsage(t *testing.T) {
 	t.Parallel()
 	help := prewarm(t, "", "--help")
 	require.Zero(t, help.code)
-	for _, verb := range []string{"demo", "serve", "migrate", "doctor", "request", "runs", "run", "retry", "restart", "cancel", "status", "version"} {
+	for _, verb := range []string{"demo", "serve", "migrate", "doctor", "request", "plan", "runs", "run", "retry", "restart", "cancel", "status", "width", "simulate", "version"} {
 		require.Regexp(t, `(?m)^  `+verb+`\b`, help.out)
 		one := prewarm(t, "", verb, "--help")
 		require.Zero(t, one.code, verb)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -63,6 +64,12 @@ func span(seconds *int64) string {
 		return "-"
 	}
 	return (time.Duration(*seconds) * time.Second).String()
+}
+
+// isTerminal says whether a person looks at f.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
 }
 
 // clean is text from elsewhere without what would move a terminal's cursor.

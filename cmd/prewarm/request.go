@@ -14,6 +14,11 @@ import (
 
 type requestCmd struct {
 	remote
+	requestFile
+}
+
+// requestFile is what verbs that send a request document have in common.
+type requestFile struct {
 	File string `arg:"" help:"The request document; - for standard input."`
 }
 
@@ -50,7 +55,7 @@ func (c *requestCmd) Run(t *terminal) error {
 	return nil
 }
 
-func (c *requestCmd) read(t *terminal) ([]byte, error) {
+func (c requestFile) read(t *terminal) ([]byte, error) {
 	in := t.in
 	if c.File != "-" {
 		f, err := os.Open(c.File)

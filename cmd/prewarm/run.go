@@ -40,6 +40,9 @@ func showRun(t *terminal, run api.RunDetail) {
 	fmt.Fprintf(t.out, "\nstarts %s, ends %s, planned start %s, started %s, ready %s\nepoch %d, attempts %d, units %d of %d done, %d failed\n\n",
 		clock(run.StartsAt), clock(run.EndsAt), clock(run.PlannedStart), clock(run.StartedAt), clock(run.ReadyAt),
 		run.Epoch, run.Attempts, run.UnitsDone, run.UnitsTotal, run.UnitsFailed)
+	if v := run.Verdict; v != nil {
+		fmt.Fprintf(t.out, "%s: expected by %s, with 95 %% certainty by %s\n\n", v.State, clock(v.Finish), clock(v.Finish95))
+	}
 	tw := newTable(t.out, []string{"unit", "dataset", "state", "from", "to", "cursor", "rows", "rejects", "tries", "owner", "error"},
 		"from", "to", "cursor", "error")
 	var rejects int64

@@ -9,6 +9,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 
 	"github.com/prewarm-go/prewarm/internal/api"
+	"github.com/prewarm-go/prewarm/internal/pace"
 )
 
 type runsCmd struct {
@@ -64,8 +65,20 @@ func done(r api.Run) string {
 	return percent(r.RowsDone, r.RowsEstimated)
 }
 
-// note is the one thing to know about a run.
+// note is the one thing to know about a run, and before it that it may be late.
 func note(r api.Run) string {
+	what := doing(r)
+	if v := r.Verdict; v != nil && v.State != pace.Feasible {
+		text := fmt.Sprintf("%s: %s; what helps: %s", v.State, v.Reason, v.Remedy)
+		if what != "" {
+			text += "; " + what
+		}
+		return text
+	}
+	return what
+}
+
+func doing(r api.Run) string {
 	switch {
 	case r.State == "failed" && r.LastError != "":
 		return r.LastError

@@ -12,6 +12,8 @@ const (
 	RunOvertime       = "run_overtime"       // a run takes too long
 	CacheLost         = "cache_lost"         // a cache has lost what was written to it
 	MemoryHigh        = "memory_high"        // a pod comes close to its memory limit
+	GuardStop         = "guard_stop"         // a server is so unwell that all work has stopped
+	CeilingBinds      = "ceiling_binds"      // more slots are needed than can be used
 	PodDied           = "pod_died"           // a pod's work was taken over
 	BroadcastEnded    = "broadcast_ended"    // a broadcast ended before its run was ready
 )

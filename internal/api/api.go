@@ -16,6 +16,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/intake"
 	"github.com/prewarm-go/prewarm/internal/ledger"
+	"github.com/prewarm-go/prewarm/internal/pace"
 )
 
 // Intake takes requests in.
@@ -33,6 +34,8 @@ type Runs interface {
 	Run(ctx context.Context, id string) (Story, error)
 	Rejects(ctx context.Context, id string) ([]ledger.RejectedRow, error)
 	Switches(ctx context.Context) ([]ledger.Switch, error)
+	// Verdicts are of the open runs, by their id, for lists. There is none of a run that is not known yet.
+	Verdicts(ctx context.Context) map[string]pace.Verdict
 	Retry(ctx context.Context, id string, by ledger.By) error
 	Restart(ctx context.Context, id string, by ledger.By) error
 	// Cancel says how many runs it called off.
@@ -52,6 +55,7 @@ type Story struct {
 	Timeline []ledger.Event
 	Switches []ledger.Switch // all that are in force
 	Holder   string          // the run that holds the shop's lease; empty: none, or not known
+	Verdict  *pace.Verdict   // nil: not known
 }
 
 // Health says how the process and the cluster are.
@@ -61,9 +65,14 @@ type Health interface {
 	Pods(ctx context.Context) ([]ledger.Pod, error)
 }
 
-// Width says how many slots are in force.
+// Width says how many slots are in force, and lets people set that. Errors are of a server that does not answer.
 type Width interface {
 	Width(ctx context.Context) (WidthNow, error)
+	// Override replaces what was set before. It is valid within the bounds that Width answers, and Width shows it from now
+	// on; the law heeds it with its next decision.
+	Override(ctx context.Context, o pace.Override) error
+	// ClearOverride is fine if there is nothing to end.
+	ClearOverride(ctx context.Context, by ledger.By) error
 }
 
 // Alerts are the newest alerts of this process, newest first.
@@ -75,6 +84,7 @@ type Deps struct {
 	Runs   Runs
 	Health Health
 	Width  Width
+	Plans  Plans
 	Alerts Alerts
 
 	Board           http.Handler // the page at / and its files under /board/; it must hold no data

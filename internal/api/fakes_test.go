@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -16,8 +17,10 @@ import (
 
 	"github.com/prewarm-go/prewarm/internal/alert"
 	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/guard"
 	"github.com/prewarm-go/prewarm/internal/intake"
 	"github.com/prewarm-go/prewarm/internal/ledger"
+	"github.com/prewarm-go/prewarm/internal/pace"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -41,6 +44,8 @@ type fake struct {
 	why    string
 	turned []string // what was done to which scope
 
+	state    ledger.RunState // of the run; default: as aRun
+	override *pace.Override
 	switches []ledger.Switch
 	err      error // of Runs
 	sick     error // of Ready
@@ -53,6 +58,9 @@ var aRun = ledger.Run{
 	StartsAt: noon, EndsAt: noon.Add(time.Hour), Deadline: noon.Add(-10 * time.Minute), PlannedStart: noon.Add(-time.Hour),
 	StartedAt: noon.Add(-time.Hour), ReadyAt: noon.Add(-40 * time.Minute), Epoch: 1, Attempts: 1,
 }
+
+var aVerdict = pace.Verdict{Run: "r1", State: pace.Infeasible, Start: noon.Add(-time.Hour), Finish: noon.Add(5 * time.Minute),
+	Finish95: noon.Add(9 * time.Minute), Margin: -5 * time.Minute, Reason: "5m0s late", Remedy: "2 more pods"}
 
 var aRequest = ledger.Request{ID: "q1", RequestID: "evening", Via: "http", Broadcasts: 2, ReceivedAt: noon,
 	Outcomes: `[{"broadcast_id":"b-1","shop_id":"1001","outcome":"accepted","run_id":"r1"},{"broadcast_id":"b-2","shop_id":"2","outcome":"skipped"}]`}
@@ -86,14 +94,20 @@ func (f *fake) WarmNow(_ context.Context, shop string, w intake.WarmNow) (intake
 
 func (f *fake) Runs(_ context.Context, filter ledger.RunFilter) ([]ledger.Run, string, error) {
 	f.filter = filter
-	return []ledger.Run{aRun}, "r0", nil
+	return []ledger.Run{f.run()}, "r0", nil
+}
+
+func (f *fake) run() ledger.Run {
+	r := aRun
+	r.State = cmp.Or(f.state, r.State)
+	return r
 }
 
 func (f *fake) Run(_ context.Context, id string) (Story, error) {
 	if id != aRun.ID {
 		return Story{}, ledger.ErrNotFound
 	}
-	return Story{Run: aRun, Units: []ledger.Unit{aUnit}, Timeline: []ledger.Event{
+	return Story{Run: f.run(), Verdict: &aVerdict, Units: []ledger.Unit{aUnit}, Timeline: []ledger.Event{
 		{RunID: "r1", Epoch: 1, Unit: -1, Stage: ledger.StageStarted, Who: "pod-a", At: noon},
 		{ShopID: "1001", Unit: -1, Stage: ledger.StagePaused, Who: "on-call", Message: "too slow", At: noon},
 		{RunID: "r1", Epoch: 1, Unit: 3, Claim: 2, Recovers: 1, Stage: ledger.StageRecovering, Who: "pod-b", At: noon},
@@ -152,7 +166,38 @@ func (f *fake) Pods(context.Context) ([]ledger.Pod, error) {
 }
 
 func (f *fake) Width(context.Context) (WidthNow, error) {
-	return WidthNow{Width: 4, Reason: "fixed"}, nil
+	return WidthNow{
+		Width: 4, Min: 1, Max: 64, MaxPerPod: 32, Reason: "fixed", Override: OverrideOf(f.override, time.Now()),
+		Demand: DemandOf(pace.Demand{Slots: 5, Bare: 4, Run: "r1", Deadline: noon, Due: 60, Backlog: 90, Overdue: 1, Reason: "much"}),
+		Guard: GuardOf([]guard.Verdict{
+			{Zone: guard.Shrink, Signal: "redis_latency", Reason: "redis_latency 3 >= 2", At: noon}, {Zone: guard.Hold, Signal: "lag", Blind: true}}),
+	}, f.err
+}
+
+func (f *fake) Override(_ context.Context, o pace.Override) error {
+	f.override = &o
+	return f.err
+}
+
+func (f *fake) ClearOverride(_ context.Context, by ledger.By) error {
+	f.override, f.who, f.why = nil, by.Who, by.Why
+	return f.err
+}
+
+func (f *fake) Plan(ctx context.Context, body []byte) (PlanAnswer, error) {
+	a, err := f.Accept(ctx, body, "plan")
+	if err != nil {
+		return PlanAnswer{}, err
+	}
+	return PlanAnswer{
+		Verdicts: []Planned{PlannedOf(a.Outcomes[0], aVerdict.Finish.Add(aVerdict.Margin), &aVerdict),
+			PlannedOf(intake.Outcome{BroadcastID: "b-2", ShopID: "2", Outcome: intake.Skipped, Reason: "too small"}, noon, nil)},
+		Open: []Planned{PlannedOf(intake.Outcome{BroadcastID: "b-0", ShopID: "7", Outcome: Open}, noon, &aVerdict)},
+	}, nil
+}
+
+func (f *fake) Verdicts(context.Context) map[string]pace.Verdict {
+	return map[string]pace.Verdict{"r1": aVerdict}
 }
 
 func (f *fake) Recent() []alert.Alert { return []alert.Alert{{Name: alert.RunLate, At: noon}} }
@@ -164,7 +209,7 @@ func page(text string) http.Handler {
 func newAPI(t *testing.T, f *fake, with []config.Token) *API {
 	t.Helper()
 	a, err := New(Deps{
-		Intake: f, Runs: f, Health: f, Width: f, Alerts: f, Board: page("board"), Monitor: page("full"),
+		Intake: f, Runs: f, Health: f, Width: f, Plans: f, Alerts: f, Board: page("board"), Monitor: page("full"),
 		MonitorReadOnly: page("read-only"), Metrics: page("metrics"), Listen: "127.0.0.1:0", Tokens: with,
 		Version: "test", Log: slog.New(slog.DiscardHandler),
 	})

@@ -34,11 +34,7 @@ func (a *API) requests(h huma.API) {
 	o := op(http.MethodPost, "/v1/requests", "announce", "Announce broadcasts; each has its own outcome",
 		http.StatusBadRequest, http.StatusRequestEntityTooLarge)
 	o.DefaultStatus = http.StatusAccepted
-	o.SkipValidateBody = true    // intake reads it, one broadcast at a time
-	o.MaxBodyBytes = MaxBody + 1 // huma refuses a body of exactly this size
-	o.BodyReadTimeout = readTime
-	huma.Register(h, o, a.announce)
-	h.OpenAPI().Paths[o.Path].Post.RequestBody.Content = requestSchema(h)
+	document(h, o, a.announce)
 
 	o = op(http.MethodPost, "/v1/shops/{shop}/warm", "warm", "Warm one shop by hand, now", http.StatusBadRequest)
 	o.DefaultStatus = http.StatusAccepted

@@ -31,6 +31,8 @@ func (a *API) resources(mux *http.ServeMux) {
 	a.switches(h)
 	a.batches(h)
 	a.cluster(h)
+	a.steering(h)
+	a.plans(h)
 	spec := sync.OnceValues(h.OpenAPI().MarshalJSON)
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		text, err := spec()
@@ -63,7 +65,17 @@ func op(method, path, id, summary string, errors ...int) huma.Operation {
 	}
 }
 
-// requestSchema describes the document of POST /v1/requests, which is read by intake and not by huma.
+// document registers an operation whose body is a request document, which is read by intake, one broadcast at a time,
+// and not by huma.
+func document[T any](h huma.API, o huma.Operation, do func(context.Context, *announcement) (*out[T], error)) {
+	o.SkipValidateBody = true
+	o.MaxBodyBytes = MaxBody + 1 // huma refuses a body of exactly this size
+	o.BodyReadTimeout = readTime
+	huma.Register(h, o, do)
+	h.OpenAPI().Paths[o.Path].Post.RequestBody.Content = requestSchema(h)
+}
+
+// requestSchema describes a request document.
 func requestSchema(h huma.API) map[string]*huma.MediaType {
 	schema := h.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[tasks.Request](), true, "Request")
 	return map[string]*huma.MediaType{"application/json": {Schema: schema}}
@@ -89,9 +101,6 @@ type Me struct {
 
 // cluster registers what is about the cluster as a whole.
 func (a *API) cluster(h huma.API) {
-	huma.Register(h, op(http.MethodGet, "/v1/width", "get-width", "How many slots are in force, and why"),
-		func(ctx context.Context, _ *struct{}) (*out[WidthNow], error) { return answer(a.deps.Width.Width(ctx)) })
-
 	huma.Register(h, op(http.MethodGet, "/v1/pods", "list-pods", "The pods that are alive"),
 		func(ctx context.Context, _ *struct{}) (*out[PodList], error) {
 			pods, err := a.deps.Health.Pods(ctx)

@@ -34,6 +34,9 @@ var access = []struct {
 	{"GET", "/v1/requests", 401, 200, 200},
 	{"GET", "/v1/requests/{id}", 401, 404, 404},
 	{"GET", "/v1/width", 401, 200, 200},
+	{"PUT", "/v1/width", 401, 403, 200},
+	{"DELETE", "/v1/width/override", 401, 403, 200},
+	{"POST", "/v1/plan", 401, 403, 200},
 	{"GET", "/v1/pods", 401, 200, 200},
 	{"GET", "/v1/alerts", 401, 200, 200},
 	{"GET", "/v1/me", 401, 200, 200},
@@ -51,7 +54,7 @@ var access = []struct {
 	{"POST", "/login", 401, 401, 401}, // without a token in the body
 	{"POST", "/logout", 204, 204, 204},
 	{"GET", "/login", 401, 405, 405},
-	{"PUT", "/v1/width", 401, 403, 405},
+	{"POST", "/v1/width", 401, 403, 405},
 	{"DELETE", "/", 401, 403, 405},
 	{"GET", "/v1/nothing", 401, 404, 404},
 	{"GET", "/debug/pprof/", 401, 404, 404},
@@ -61,10 +64,9 @@ func TestEveryRouteByRole(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, &fake{}, tokens)
 	for _, c := range access {
-		body := ""
-		if c.path == "/v1/requests" {
-			body = "{}"
-		}
+		body := map[string]string{
+			"POST /v1/requests": "{}", "POST /v1/plan": "{}", "PUT /v1/width": `{"pin": 4, "for": "1m", "reason": "a try"}`,
+		}[c.method+" "+c.path]
 		path := strings.NewReplacer("{id}", "r1", "{shop}", "1001").Replace(c.path)
 		for who, want := range map[string]int{"": c.nobody, viewerToken: c.view, operatorToken: c.oper, "wrong": 0} {
 			headers := header{}

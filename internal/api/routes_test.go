@@ -110,7 +110,7 @@ func TestWrongQuestionsAreProblems(t *testing.T) {
 		require.Equal(t, status, w.Code, path)
 		requireProblem(t, status, w.Header(), w.Body.Bytes())
 	}
-	w := ask(a, "PUT", "/v1/width", "")
+	w := ask(a, "PUT", "/v1/pods", "")
 	require.Equal(t, 405, w.Code)
 	require.Equal(t, "GET, HEAD", w.Header().Get("Allow"))
 }

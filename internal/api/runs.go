@@ -87,10 +87,15 @@ func (a *API) list(ctx context.Context, in *runFilter) (*out[RunList], error) {
 	if err != nil {
 		return nil, failure(err)
 	}
+	verdicts := a.deps.Runs.Verdicts(ctx)
 	list := RunList{Runs: make([]Run, len(runs)), Next: next}
 	now := time.Now()
 	for i, r := range runs {
-		list.Runs[i] = runOf(Story{Run: r, Switches: switches}, now)
+		s := Story{Run: r, Switches: switches}
+		if v, ok := verdicts[r.ID]; ok {
+			s.Verdict = &v
+		}
+		list.Runs[i] = runOf(s, now)
 	}
 	return answer(list, nil)
 }

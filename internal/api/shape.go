@@ -40,6 +40,7 @@ type Run struct {
 	Stage         string     `json:"stage" enum:"not_started,planned,paused,loading,ready,failed,cancelled,skipped"`
 	Status        *int       `json:"status" enum:"-2,-1,0,1" doc:"-2 cancelled, -1 failed, 0 open, 1 ready; null: skipped"`
 	Paused        string     `json:"paused" doc:"who paused what, and why; empty: it is not paused"`
+	Verdict       *Verdict   `json:"verdict" doc:"of an open run: whether it will be in time; null: not known"`
 }
 
 // Unit is a part of a run. From, to and cursor are JSON arrays of key values as text; empty: the beginning, open-ended,
@@ -97,17 +98,6 @@ type Pod struct {
 	SeenAt    *time.Time `json:"seen_at" doc:"its last heartbeat"`
 }
 
-// WidthNow answers GET /v1/width.
-type WidthNow struct {
-	Width     int    `json:"width" doc:"slots that the cluster should use"`
-	Actual    int    `json:"actual" doc:"slots that it uses"`
-	Min       int    `json:"min"`
-	Max       int    `json:"max"`
-	MaxPerPod int    `json:"max_per_pod"`
-	Pods      int    `json:"pods"`
-	Reason    string `json:"reason" doc:"where width comes from"`
-}
-
 func runOf(s Story, now time.Time) Run {
 	r := s.Run
 	return Run{
@@ -118,7 +108,7 @@ func runOf(s Story, now time.Time) Run {
 		Tier: r.Tier, Force: r.Force, Urgent: r.Urgent, CreatedAt: at(r.CreatedAt),
 		UnitsTotal: r.UnitsTotal, UnitsDone: r.UnitsDone, UnitsFailed: r.UnitsFailed,
 		MarginSeconds: margin(r), ETASeconds: eta(r, now), WaitsFor: waitsFor(s, now),
-		Stage: stage(s), Status: status(r.State), Paused: paused(s),
+		Stage: stage(s), Status: status(r.State), Paused: paused(s), Verdict: verdictOf(s),
 	}
 }
 

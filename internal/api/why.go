@@ -31,11 +31,10 @@ func eta(r ledger.Run, now time.Time) *int64 {
 // waitsFor says why a run does not move. Without its units (in lists) it says what the run alone tells.
 func waitsFor(s Story, now time.Time) string {
 	r, units := s.Run, s.Units
-	open := r.State == ledger.RunPlanned || r.State == ledger.RunWarming
-	if why := paused(s); why != "" && open {
+	if why := paused(s); why != "" && open(r.State) {
 		return "its resuming: " + why
 	}
-	if open && s.Holder != "" && s.Holder != r.ID && !now.Before(r.PlannedStart) {
+	if open(r.State) && s.Holder != "" && s.Holder != r.ID && !now.Before(r.PlannedStart) {
 		return "another broadcast of the same shop to be done: run " + s.Holder
 	}
 	switch r.State {
@@ -78,6 +77,9 @@ func unitsWaitFor(units []ledger.Unit) string {
 	return failing
 }
 
+// open says that a run has not ended.
+func open(s ledger.RunState) bool { return s == ledger.RunPlanned || s == ledger.RunWarming }
+
 // paused is the widest switch that pauses a run, as text.
 func paused(s Story) string {
 	for _, w := range s.Switches {
@@ -91,7 +93,7 @@ func paused(s Story) string {
 // stage is where a run stands, finer than its state.
 func stage(s Story) string {
 	switch {
-	case s.State != ledger.RunPlanned && s.State != ledger.RunWarming:
+	case !open(s.State):
 		return string(s.State)
 	case paused(s) != "":
 		return "paused"

@@ -4,6 +4,7 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -51,10 +52,11 @@ type App struct {
 	id   string
 	reg  *prometheus.Registry
 
-	queueDB redis.UniversalClient
-	cacheDB redis.UniversalClient
-	ledger  *ledger.Store
-	sources map[string]*source.Source
+	queueDB  redis.UniversalClient
+	cacheDB  redis.UniversalClient
+	ledger   *ledger.Store
+	sources  map[string]*source.Source
+	replicas map[string]*sql.DB // whose lag is watched
 
 	queue  *queue.Queue
 	leases *lease.Manager
@@ -72,8 +74,8 @@ type App struct {
 	strays   func(context.Context) error // lets go of units that the ledger thinks are this pod's
 	handlers func()                      // waits for those that run
 
-	mu    sync.Mutex
-	width pace.Decision
+	pacer   pacer
+	learner *pace.Learner
 
 	loops   sync.WaitGroup
 	endLoop context.CancelFunc
@@ -102,13 +104,6 @@ func podID() string {
 	return host[:min(len(host), 100)] + "." + strings.ToLower(rand.Text()[:8])
 }
 
-// decided is the width in force.
-func (a *App) decided() pace.Decision {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.width
-}
-
 // Start opens the servers, checks them, and begins to work. If it fails, what it had opened is closed again.
 func (a *App) Start(ctx context.Context) error {
 	if err := a.start(ctx); err != nil {
@@ -129,6 +124,11 @@ func (a *App) start(ctx context.Context) error {
 		return err
 	}
 	return a.run(ctx)
+}
+
+// policy is how evenings are paced.
+func (a *App) policy() pace.Policy {
+	return pace.Policy{Headroom: a.cfg.Pace.Headroom, Margin: a.cfg.Pace.Margin}.Fill()
 }
 
 func (a *App) onClose(f func() error) { a.closers = append(a.closers, f) }
@@ -192,6 +192,26 @@ func (a *App) openSources(ctx context.Context) error {
 		}
 		a.onClose(s.Close)
 		a.sources[name] = s
+		if err := a.openReplicas(name, cfg.Replicas); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openReplicas prepares to ask replicas for their lag. One that cannot be reached is found when it is first asked.
+func (a *App) openReplicas(name string, dsns []string) error {
+	for i, dsn := range dsns {
+		db, err := sql.Open("mysql", dsn)
+		if err != nil { // the driver's words may quote the password
+			return fmt.Errorf("sources.%s.replicas[%d] is not of the form user:password@tcp(host:port)/", name, i)
+		}
+		db.SetMaxOpenConns(1)
+		a.onClose(db.Close)
+		if a.replicas == nil {
+			a.replicas = map[string]*sql.DB{}
+		}
+		a.replicas[fmt.Sprintf("%s/%d", name, i+1)] = db
 	}
 	return nil
 }
@@ -240,6 +260,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 		Ledger: a.ledger, Shops: plan.Shops{Datasets: planned}, Flags: flags, Leases: leases, Tasks: enqueue,
 		Alerts: a.alerts, Policy: p, Log: a.log, Count: func(outcome string) { requests.WithLabelValues(outcome).Inc() },
 	})
+	a.learner = &pace.Learner{Store: a.ledger}
 	mem := memory.New(a.log)
 	mem.Register(a.reg)
 	mem.Tight = func(ctx context.Context, summary string) {
@@ -249,10 +270,10 @@ func (a *App) assemble(bound []*source.Bound) error {
 	handler := &workers.LoadHandler{
 		Pod: a.id, Ledger: a.ledger, Leases: leases, Settler: settler, Datasets: loaded, Expire: p.Expire, Retry: retry,
 		Loader: &load.Loader{
-			Ledger: a.ledger, Cache: writer, Share: mem.Share, Metrics: load.NewMetrics(a.reg),
+			Ledger: a.ledger, Cache: writer, Share: mem.Share, Learn: a.learn, Metrics: load.NewMetrics(a.reg),
 			Limits: load.Limits{PageRows: p.PageRows, PageBytes: p.PageBytes, MaxRejects: p.MaxRejects},
 		},
-		Alerts: a.alerts, Drain: a.drain, Metrics: workers.NewMetrics(a.reg), Log: a.log,
+		Alerts: a.alerts, Drain: a.drain, Hold: a.pacer.held, Metrics: workers.NewMetrics(a.reg), Log: a.log,
 	}
 	a.strays, a.handlers = handler.Strays, handler.Wait
 	signals := &workers.Signals{Client: a.queueDB, Look: handler.Look, Cancel: a.intake.Cancel, Log: a.log}
@@ -270,6 +291,20 @@ func (a *App) assemble(bound []*source.Bound) error {
 		Nodes: func(ctx context.Context) ([]redisconn.Node, error) { return redisconn.Nodes(ctx, a.cacheDB) }, Settler: settler, Alerts: a.alerts,
 		PodDead: p.PodDead, Attempts: p.Retry.Attempts, BackoffMax: p.Retry.Backoff.Max, Watch: p.Watch, Log: a.log, Actions: upkeep.NewActions(a.reg),
 	}
-	a.lead = func(ctx context.Context) { lease.NewLeader(a.queueDB, a.id).Run(ctx, reconciler.Run) }
+	feelings := a.signals()
+	a.watch = append(a.watch, func(ctx context.Context) { pace.Listen(ctx, feelings) })
+	loop := &pace.Loop{
+		Ledger: a.ledger, Channel: widthChannel{a.queueDB}, Watch: feelings, Bounds: a.cfg.Width,
+		Policy:  a.policy(),
+		PodDead: p.PodDead, Self: a.id, Alerts: a.alerts, Log: a.log,
+	}
+	a.lead = func(ctx context.Context) {
+		lease.NewLeader(a.queueDB, a.id).Run(ctx, func(term context.Context) {
+			var wg sync.WaitGroup
+			wg.Go(func() { loop.Run(term) })
+			reconciler.Run(term)
+			wg.Wait()
+		})
+	}
 	return a.serve()
 }

@@ -67,7 +67,7 @@ func (c *cluster) write(ledgerDSN, sourceDSN string, policy ...string) string {
 	c.t.Helper()
 	text := fmt.Sprintf("queue: {url: %q}\ncache: {url: %q}\nledger: {dsn: %q}\nsources: {main: {dsn: %q}}\n",
 		c.queueServer.URL, c.cacheServer.URL, ledgerDSN, sourceDSN)
-	text += "width: {min: 1, max: 8, max_per_pod: 4}\nhttp: {listen: \"127.0.0.1:0\"}\npolicy:\n  pod_dead: 5s\n"
+	text += "width: {min: 4, max: 8, max_per_pod: 4}\nhttp: {listen: \"127.0.0.1:0\"}\npolicy:\n  pod_dead: 5s\n"
 	for _, line := range policy {
 		text += "  " + line + "\n"
 	}

@@ -18,6 +18,8 @@ type gauges struct {
 
 	runs, backlog, slack       *prometheus.Desc
 	width, actual, slots       *prometheus.Desc
+	demand, ceiling, wanted    *prometheus.Desc
+	zone                       *prometheus.Desc
 	depth, latency, scrapeFail *prometheus.Desc
 }
 
@@ -31,6 +33,10 @@ func newGauges(a *App) *gauges {
 		backlog:    d("backlog_rows", "Rows that open runs have still to write."),
 		slack:      d("slack_seconds_min", "Least time left until the deadline of an open run; negative: it is late."),
 		width:      d("width_target", "Slots that the cluster should use."),
+		demand:     d("width_demand", "Slots that the deadlines ask for, with headroom."),
+		ceiling:    d("width_ceiling", "Slots that could be used now: by width.max, the pods and the guard."),
+		wanted:     d("pods_wanted", "Pods that the width wants; more do not help if it is less than there are."),
+		zone:       d("guard_zone", "What a signal says: 0 grow, 1 hold, 2 shrink, 3 stop.", "signal"),
 		actual:     d("width_actual", "Slots that the living pods report."),
 		slots:      d("pod_slots", "Slots of this pod."),
 		depth:      d("queue_depth", "Tasks by queue and state.", "queue", "state"),
@@ -41,7 +47,7 @@ func newGauges(a *App) *gauges {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.runs, g.backlog, g.slack, g.width, g.actual, g.slots, g.depth, g.latency, g.scrapeFail} {
+	for _, d := range []*prometheus.Desc{g.runs, g.backlog, g.slack, g.width, g.actual, g.slots, g.demand, g.ceiling, g.wanted, g.zone, g.depth, g.latency, g.scrapeFail} {
 		ch <- d
 	}
 }
@@ -62,7 +68,15 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	part("ledger", g.ledger(ctx, send))
 	part("queue", g.queue(ctx, send))
-	send(g.width, float64(g.a.decided().Width))
+	if last := g.a.pacer.now().last; last != nil {
+		send(g.width, float64(last.Result.Width))
+		send(g.demand, last.Demand.Slots)
+		send(g.ceiling, float64(last.Result.Ceiling))
+		send(g.wanted, float64(last.State.PodsAsked))
+		for _, v := range last.Guard {
+			send(g.zone, float64(v.Zone), v.Signal)
+		}
+	}
 	send(g.slots, float64(g.a.pool.Size()))
 }
 

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -12,16 +14,17 @@ import (
 
 	"github.com/prewarm-go/prewarm/internal/api"
 	"github.com/prewarm-go/prewarm/internal/board"
-	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/intake"
 	"github.com/prewarm-go/prewarm/internal/lease"
 	"github.com/prewarm-go/prewarm/internal/ledger"
+	"github.com/prewarm-go/prewarm/internal/pace"
 )
 
 // serve puts the HTTP side together.
 func (a *App) serve() (err error) {
+	judge := plans{a, &keptVerdicts{}}
 	a.api, err = api.New(api.Deps{
-		Intake: a.intake, Runs: runs{a.ledger, a.intake, a.leases}, Health: health{a}, Width: width{a}, Alerts: a.alerts,
+		Intake: a.intake, Runs: runs{a.ledger, a.intake, a.leases, judge}, Plans: judge, Health: health{a}, Width: width{a}, Alerts: a.alerts,
 		Board: board.Handler(), Monitor: a.monitor(false), MonitorReadOnly: a.monitor(true),
 		Metrics: promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{}),
 		Listen:  a.cfg.HTTP.Listen, Tokens: a.cfg.HTTP.Tokens, TLS: a.cfg.HTTP.TLS, Version: a.opts.Version, Log: a.log,
@@ -67,6 +70,16 @@ type runs struct {
 	ledger *ledger.Store
 	intake *intake.Intake
 	leases *lease.Manager
+	plans  plans
+}
+
+// Verdicts are of the open runs. Without the ledger there are none.
+func (r runs) Verdicts(ctx context.Context) map[string]pace.Verdict {
+	verdicts, err := r.plans.verdicts(ctx)
+	if err != nil {
+		return nil
+	}
+	return verdicts
 }
 
 var _ api.Runs = runs{}
@@ -92,6 +105,9 @@ func (r runs) Run(ctx context.Context, id string) (api.Story, error) {
 	}
 	if s.Switches, err = r.ledger.Switches(ctx); err != nil {
 		return s, err
+	}
+	if v, ok := r.Verdicts(ctx)[run.ID]; ok {
+		s.Verdict = &v
 	}
 	// A queue that does not answer is no reason not to show what the ledger knows.
 	s.Holder, _, _ = r.leases.Holder(ctx, run.ShopID)
@@ -176,8 +192,35 @@ func (w width) Width(ctx context.Context) (api.WidthNow, error) {
 	for _, p := range pods {
 		actual += p.Slots
 	}
-	d, c := w.a.decided(), w.limits()
-	return api.WidthNow{Width: d.Width, Actual: actual, Min: c.Min, Max: c.Max, MaxPerPod: c.MaxPerPod, Pods: d.Pods, Reason: d.Reason}, nil
+	heard := w.a.pacer.now()
+	last, share, reason := heard.last, heard.share, heard.reason
+	c := w.a.cfg.Width
+	now := api.WidthNow{
+		Width: share, Actual: actual, Min: c.Min, Max: c.Max, MaxPerPod: c.MaxPerPod, Pods: len(pods), Reason: reason, Share: share,
+		Guard: []api.Signal{},
+	}
+	if last != nil {
+		r := last.Result
+		now.Width, now.Pods, now.Reason, now.Demand = r.Width, len(last.Pods), r.Reason, api.DemandOf(last.Demand)
+		now.Ceiling, now.Wanted, now.Bound, now.Binds, now.Paused = r.Ceiling, r.Wanted, r.Bound, r.Binds, r.Paused
+		now.PodsWanted, now.Guard = last.State.PodsAsked, api.GuardOf(last.Guard)
+	}
+	o, err := pace.ReadOverride(ctx, w.a.ledger)
+	if err != nil {
+		return api.WidthNow{}, err
+	}
+	now.Override = api.OverrideOf(o, time.Now())
+	return now, nil
 }
 
-func (w width) limits() config.Width { return w.a.cfg.Width }
+func (w width) Override(ctx context.Context, o pace.Override) error {
+	what, err := json.Marshal(o)
+	if err != nil {
+		return fmt.Errorf("encode override: %w", err)
+	}
+	return w.a.ledger.SetOverride(ctx, o, ledger.By{Who: o.Who, Why: o.Why + ": " + string(what)})
+}
+
+func (w width) ClearOverride(ctx context.Context, by ledger.By) error {
+	return w.a.ledger.SetOverride(ctx, nil, by)
+}

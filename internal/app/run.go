@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/prewarm-go/prewarm/internal/ledger"
-	"github.com/prewarm-go/prewarm/internal/pace"
 )
 
 const (
@@ -22,10 +21,11 @@ const (
 
 // run starts everything. The first heartbeat comes before any work is taken, or the work would look orphaned.
 func (a *App) run(ctx context.Context) error {
-	for range 2 { // the second tells the slots that the first has started
-		if err := a.beat(ctx); err != nil {
-			return err
-		}
+	if err := a.beat(ctx); err != nil {
+		return err
+	}
+	if err := a.follow(ctx); err != nil {
+		return err
 	}
 	loops, end := context.WithCancel(context.WithoutCancel(ctx))
 	a.endLoop = end
@@ -53,8 +53,14 @@ func (a *App) pulse(ctx context.Context) {
 		if err := a.beat(ctx); err != nil && ctx.Err() == nil {
 			a.log.WarnContext(ctx, "heartbeat; without it others take this pod's work over", "error", err)
 		}
+		if err := a.follow(ctx); err != nil && ctx.Err() == nil {
+			a.log.WarnContext(ctx, "follow the width", "error", err)
+		}
 		if n%straysEvery != 0 {
 			continue
+		}
+		if err := a.flushRates(ctx); err != nil && ctx.Err() == nil {
+			a.log.WarnContext(ctx, "keep what was learned; it is tried again", "error", err)
 		}
 		if err := a.lookForStrays(ctx); err != nil && ctx.Err() == nil {
 			a.log.WarnContext(ctx, "look for stray units; it is tried again", "error", err)
@@ -68,30 +74,14 @@ func (a *App) lookForStrays(ctx context.Context) error {
 	return a.strays(ctx)
 }
 
-// beat says that the pod lives, and resizes its pool by who else does.
+// beat says that the pod lives.
 func (a *App) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, beatEvery)
 	defer cancel()
 	if err := a.ledger.Beat(ctx, ledger.Pod{ID: a.id, Version: a.opts.Version, Slots: a.pool.Size()}); err != nil {
 		return err
 	}
-	pods, err := a.ledger.Pods(ctx, a.cfg.Policy.PodDead)
-	if err != nil {
-		return err
-	}
-	ids := make([]string, len(pods))
-	for i, p := range pods {
-		ids[i] = p.ID
-	}
-	d := pace.Decide(a.cfg.Width, ids, a.id)
-	a.mu.Lock()
-	changed := d != a.width
-	a.width = d
-	a.mu.Unlock()
-	if changed {
-		a.log.InfoContext(ctx, "width", "slots", d.Share, "of", d.Width, "pods", d.Pods, "reason", d.Reason)
-	}
-	return a.pool.Resize(d.Share)
+	return nil
 }
 
 // Stop drains the pod: no new work is begun, units in hand are handed back at their next page, then all is closed. Work

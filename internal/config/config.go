@@ -15,6 +15,7 @@ type Config struct {
 	Sources  map[string]Source `yaml:"sources"`
 	Policy   Policy            `yaml:"policy"`
 	Width    Width             `yaml:"width"`
+	Pace     Pace              `yaml:"pace"`
 	HTTP     HTTP              `yaml:"http"`
 	Datasets []dataset.Spec    `yaml:"datasets"`
 }
@@ -51,6 +52,8 @@ type Source struct {
 	DSN           string        `yaml:"dsn"`
 	Pool          int           `yaml:"pool,omitempty"`           // connections per pod; default: width.max_per_pod + 4
 	StatementTime time.Duration `yaml:"statement_time,omitempty"` // limit of one statement; default 10s
+	Canary        string        `yaml:"canary,omitempty"`         // a query as the live service sends it; its latency is watched
+	Replicas      []string      `yaml:"replicas,omitempty"`       // DSNs of replicas whose lag is watched
 }
 
 // Policy says what is warmed and when.
@@ -107,6 +110,12 @@ type Width struct {
 	Min       int `yaml:"min"`         // default 1
 	Max       int `yaml:"max"`         // over all pods; default 64
 	MaxPerPod int `yaml:"max_per_pod"` // default 32
+}
+
+// Pace is how an evening is paced.
+type Pace struct {
+	Headroom float64       `yaml:"headroom"` // the width is what is needed, times this; default 1.25
+	Margin   time.Duration `yaml:"margin"`   // runs aim to be ready this long before their deadline; default 2m
 }
 
 // HTTP is the API, the board, asynqmon and the metrics.

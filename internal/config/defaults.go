@@ -30,6 +30,7 @@ func Defaults() Config {
 			Retry:        Retry{Attempts: 3, Backoff: Backoff{First: 5 * time.Second, Max: 2 * time.Minute}},
 		},
 		Width: Width{Min: 1, Max: 64, MaxPerPod: 32},
+		Pace:  Pace{Headroom: 1.25, Margin: 2 * time.Minute},
 		HTTP:  HTTP{Listen: "127.0.0.1:8080"},
 	}
 }

@@ -8,10 +8,11 @@ import (
 // Bounds beyond which a number is a slip of the pen.
 const (
 	shortest    = 100 * time.Millisecond
-	maxSlots    = 512                  // of one pod: each is an asynq server that polls
-	maxPageRows = 100_000              // a page is held in memory twice: as rows and as commands
-	minLease    = 2 * time.Second      // it is renewed at most once a second
-	minPageSize = 64 << 10             // bytes; smaller pages cost more round trips than rows
+	maxSlots    = 512             // of one pod: each is an asynq server that polls
+	maxPageRows = 100_000         // a page is held in memory twice: as rows and as commands
+	minLease    = 2 * time.Second // it is renewed at most once a second
+	minPageSize = 64 << 10        // bytes; smaller pages cost more round trips than rows
+	maxHeadroom = 10
 	maxTries    = 100                  // attempts of a unit
 	maxAhead    = 366 * 24 * time.Hour // asynq keeps what is scheduled in Redis until then
 )
@@ -30,6 +31,10 @@ func (p *problems) policy(c Config) {
 	p.duration("policy.watch.at_least", po.Watch.AtLeast, time.Second, false)
 	p.duration("policy.max_broadcast", po.MaxBroadcast, time.Minute, false)
 	p.duration("policy.max_ahead", po.MaxAhead, time.Minute, false)
+	p.duration("pace.margin", c.Pace.Margin, 0, true)
+	if c.Pace.Headroom < 1 || c.Pace.Headroom > maxHeadroom {
+		p.add("pace.headroom", fmt.Sprintf("is %g", c.Pace.Headroom), "1.25 is usual: a quarter more slots than are needed; 1 to 10 is possible")
+	}
 	p.pages(po)
 	p.retry(po.Retry)
 	if po.MaxAhead < po.Lead+po.ReadyBefore {

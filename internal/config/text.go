@@ -1,6 +1,7 @@
 package config
 
 import (
+	"math"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -30,6 +31,12 @@ func setText(dst reflect.Value, text string) (wrong string) {
 			return "must be a whole number"
 		}
 		dst.SetInt(v)
+	case dst.CanFloat():
+		v, err := strconv.ParseFloat(text, dst.Type().Bits())
+		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+			return "must be a number"
+		}
+		dst.SetFloat(v)
 	default:
 		return "cannot be set"
 	}

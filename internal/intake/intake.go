@@ -30,6 +30,8 @@ type Shops interface {
 	Known(ctx context.Context, shop string) (bool, error)
 	// Rows counts the rows of the paged datasets, at most about upTo.
 	Rows(ctx context.Context, shop string, upTo int64) (int64, error)
+	// Estimate is about how many rows each paged dataset has of a shop.
+	Estimate(ctx context.Context, shop string) (map[string]int64, error)
 }
 
 // Flags are the ready flags in Redis.
@@ -148,6 +150,8 @@ func (in *Intake) WarmNow(ctx context.Context, shop string, w WarmNow) (Outcome,
 	return a.Outcomes[0], nil
 }
 
+const unknownShop = "unknown shop: no dataset has a row of it"
+
 func newID() string {
 	id := uuid.Must(uuid.NewV7())
 	return hex.EncodeToString(id[:])
@@ -234,7 +238,7 @@ func (in *Intake) admit(ctx context.Context, b tasks.Broadcast, old *ledger.Run,
 		return out, err
 	}
 	if !known {
-		out.Outcome, out.Reason = Invalid, "unknown shop: no dataset has a row of it"
+		out.Outcome, out.Reason = Invalid, unknownShop
 		return out, nil
 	}
 	var rows int64

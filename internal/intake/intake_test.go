@@ -38,6 +38,11 @@ func (f fakeShops) Known(_ context.Context, shop string) (bool, error) {
 	return ok, nil
 }
 
+func (f fakeShops) Estimate(ctx context.Context, shop string) (map[string]int64, error) {
+	n, err := f.Rows(ctx, shop, 1<<40)
+	return map[string]int64{"users": n}, err
+}
+
 func (f fakeShops) Rows(_ context.Context, shop string, upTo int64) (int64, error) {
 	return min(f[shop], upTo), nil
 }

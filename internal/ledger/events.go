@@ -22,6 +22,7 @@ const (
 	StageResumed      = "resumed"
 	StageOvertime     = "overtime"
 	StageCacheLost    = "cache_lost"
+	StageWidth        = "width"          // somebody set the width by hand, or ended that
 	StageAttemptEnded = "attempt_failed" // of a unit, and so are those that follow
 	StageHandedBack   = "handed_back"
 	StageTakenOver    = "taken_over"

@@ -59,8 +59,12 @@ type Loader struct {
 	Cache   Cache
 	Limits  Limits
 	Share   func() float64 // of its usual size that a page may have now, for want of memory; nil: 1
+	Learn   Learn          // told what each attempt cost; nil: nobody
 	Metrics *Metrics
 }
+
+// Learn takes what an attempt at a unit cost: rows and bytes written, and the slot's time.
+type Learn func(dataset string, rows, bytes int64, took time.Duration)
 
 // limits are the bounds of the next page.
 func (l *Loader) limits() Limits {
@@ -87,7 +91,7 @@ type Job struct {
 	Dataset Dataset
 	Expiry  cache.Expiry
 	Renew   func(context.Context) error // extends the shop's lease; called after each page
-	Proceed func() error                // asked before each page; an error that is ErrHandBack, with the reason, stops there
+	Proceed func(context.Context) error // asked before each page; it may wait; an error that is ErrHandBack, with the reason, stops there
 }
 
 // Load loads a unit to its end and says what became of its run. The context bounds everything; when it ends, so does
@@ -113,15 +117,20 @@ func (l *Loader) load(ctx context.Context, j Job) (ledger.Settled, error) {
 			return ledger.StillOpen, err
 		}
 	}
+	began := time.Now()
 	for {
 		settled, err := attempt(ctx)
-		if !errors.Is(err, errStale) {
-			return settled, err
+		if errors.Is(err, errStale) {
+			// The process stood still, and the unit may have been taken over meanwhile.
+			if err := l.Ledger.Checkpoint(ctx, t.Unit, nil); err != nil {
+				return ledger.StillOpen, err
+			}
+			continue
 		}
-		// The process stood still, and the unit may have been taken over meanwhile.
-		if err := l.Ledger.Checkpoint(ctx, t.Unit, nil); err != nil {
-			return ledger.StillOpen, err
+		if rows := t.Unit.RowsDone - j.Unit.RowsDone; l.Learn != nil && rows > 0 {
+			l.Learn(t.Unit.Dataset, rows, t.bytes, time.Since(began)-t.waited)
 		}
+		return settled, err
 	}
 }
 
@@ -129,6 +138,16 @@ func (l *Loader) load(ctx context.Context, j Job) (ledger.Settled, error) {
 type task struct {
 	*Loader
 	Job
+	bytes  int64         // written
+	waited time.Duration // for leave to proceed
+}
+
+// proceed asks whether the next page may be begun.
+func (t *task) proceed(ctx context.Context) error {
+	began := time.Now()
+	err := t.Proceed(ctx)
+	t.waited += time.Since(began)
+	return err
 }
 
 // put writes a page and moves the cursor behind it; with the last page the unit is done.
@@ -174,6 +193,7 @@ func (t *task) write(ctx context.Context, p *page) error {
 		return fmt.Errorf("dataset %s: %w", t.Unit.Dataset, err)
 	}
 	t.Metrics.leg(t.Unit.Dataset, legWrite, began)
+	t.bytes += int64(p.batch.Bytes())
 	return t.Renew(ctx)
 }
 

@@ -26,7 +26,7 @@ func (t *task) loadPages(ctx context.Context) (ledger.Settled, error) {
 		<-ended
 	}()
 	for {
-		if err := t.Proceed(); err != nil {
+		if err := t.proceed(ctx); err != nil {
 			return ledger.StillOpen, err
 		}
 		select {
@@ -102,7 +102,7 @@ func (t *task) touch(ctx context.Context) error {
 	enc := t.Dataset.Encoder()
 	after, p := t.Unit.From, &page{}
 	for t.Unit.Cursor != "" {
-		if err := t.Proceed(); err != nil {
+		if err := t.proceed(ctx); err != nil {
 			return err
 		}
 		p.reset()

@@ -183,7 +183,7 @@ func TestADrainedUnitIsHandedBackAtAPageBoundary(t *testing.T) {
 	e.users(t, 1, 50)
 	j := e.job(t, e.bind(t, usersSpec()))
 	var stop error
-	j.Proceed = func() error { return stop }
+	j.Proceed = func(context.Context) error { return stop }
 	healthy := e.Cache
 	e.Cache = &between{Cache: healthy, after: func(pages int) error {
 		if pages == 2 {

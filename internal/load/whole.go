@@ -16,7 +16,7 @@ const maxWhole = 64 << 20
 
 // loadWhole reads and writes a small dataset in one go.
 func (t *task) loadWhole(ctx context.Context) (ledger.Settled, error) {
-	if err := t.Proceed(); err != nil {
+	if err := t.proceed(ctx); err != nil {
 		return ledger.StillOpen, err
 	}
 	// A repeat begins anew, and so do its counts.

@@ -142,3 +142,6 @@ func (t *tables) ReadAll(context.Context, string, source.Visit) error {
 func (t *tables) CheckShop(string) error                             { return nil }
 func (t *tables) Known(context.Context, string) (bool, error)        { return true, nil }
 func (t *tables) Rows(context.Context, string, int64) (int64, error) { return 1 << 20, nil }
+func (t *tables) Estimate(context.Context, string) (map[string]int64, error) {
+	return map[string]int64{spec.Name: 1 << 20}, nil
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/guard"
 )
 
 // Published is what the leader tells the pods. The fields are the wire format of `prewarm:width`.
@@ -17,6 +18,9 @@ type Published struct {
 	Result Result    `json:"result"`
 	Demand Demand    `json:"demand"`
 	State  State     `json:"state"` // for the next leader
+
+	Guard    []guard.Verdict `json:"guard"`              // of each signal
+	Override *Override       `json:"override,omitempty"` // in force, or over
 }
 
 // Newer says whether p is to be believed rather than o.

@@ -17,6 +17,7 @@ type Dataset interface {
 	CheckShop(id string) error
 	Has(ctx context.Context, shop string) (bool, error)
 	Count(ctx context.Context, shop string, upTo int64) (int64, error)
+	Estimate(ctx context.Context, shop string) (int64, error)
 	Split(ctx context.Context, shop string, unitRows int, yield func(source.Range) error) error
 }
 

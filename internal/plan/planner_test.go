@@ -44,6 +44,8 @@ func (f fake) CheckShop(id string) error {
 
 func (f fake) Has(context.Context, string) (bool, error) { return f.rows > 0, nil }
 
+func (f fake) Estimate(ctx context.Context, shop string) (int64, error) { return f.Count(ctx, shop, 0) }
+
 func (f fake) Count(_ context.Context, _ string, upTo int64) (int64, error) {
 	if f.counted != nil {
 		*f.counted += upTo

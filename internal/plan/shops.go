@@ -50,3 +50,19 @@ func (s Shops) Rows(ctx context.Context, shop string, upTo int64) (int64, error)
 	}
 	return rows, nil
 }
+
+// Estimate is about how many rows each paged dataset has of a shop.
+func (s Shops) Estimate(ctx context.Context, shop string) (map[string]int64, error) {
+	rows := map[string]int64{}
+	for _, d := range s.Datasets {
+		if !d.Spec().Paged() {
+			continue
+		}
+		n, err := d.Estimate(ctx, shop)
+		if err != nil {
+			return nil, fmt.Errorf("estimate shop %s in dataset %s: %w", shop, d.Spec().Name, err)
+		}
+		rows[d.Spec().Name] = n
+	}
+	return rows, nil
+}

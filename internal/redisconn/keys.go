@@ -11,6 +11,9 @@ const Own = "prewarm:"
 // LeaderKey is the lock of the one process that leads.
 const LeaderKey = Own + "leader"
 
+// WidthKey is what the leader has decided about the width.
+const WidthKey = Own + "width"
+
 // shopText keeps a shop id from ending the hash tag it stands in: two different ids must never make the same key.
 var shopText = strings.NewReplacer("%", "%25", "{", "%7B", "}", "%7D")
 

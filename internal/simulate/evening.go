@@ -18,6 +18,7 @@ type Point struct {
 	Ceiling  int       `json:"ceiling"`
 	Demand   float64   `json:"demand"`
 	Capacity float64   `json:"capacity"` // what the database had left, which nobody but the simulator knows
+	Slots    float64   `json:"slots"`    // at work, on average
 	Live     float64   `json:"live"`
 	Slowdown float64   `json:"slowdown"`
 	Backlog  float64   `json:"backlog"` // slot seconds, as believed
@@ -255,7 +256,7 @@ func (e *evening) tick(now time.Time) {
 	e.pages.Quiet = width <= e.Width.Min
 	e.sense(now.Add(pace.Tick), st, slots, slow)
 	e.out.Points = append(e.out.Points, Point{
-		At: now, Width: width, Ceiling: e.result.Ceiling, Demand: demand.Slots, Capacity: e.server.capacity(st), Live: st.live,
+		At: now, Width: width, Ceiling: e.result.Ceiling, Demand: demand.Slots, Capacity: e.server.capacity(st), Slots: slots, Live: st.live,
 		Slowdown: slow, Backlog: demand.Backlog, Paused: paused, Zone: verdict.Zone.String(), Reason: e.result.Reason,
 	})
 	e.changed(now, demand.Bare > 0)

@@ -16,6 +16,8 @@ type Summary struct {
 	HarmSeconds      float64 `json:"harm_seconds"`
 	Reversals        int     `json:"reversals"`
 
+	MissedSeeds []uint64 `json:"missed_seeds"` // of the missed evenings
+
 	Broadcasts int     `json:"broadcasts"`
 	Late       int     `json:"late"`
 	Infeasible int     `json:"said_infeasible"` // at intake
@@ -71,6 +73,7 @@ func (s *Summary) Add(e Evening, feasible bool) {
 		s.Feasible++
 		if late > 0 {
 			s.MissedFeasible++
+			s.MissedSeeds = append(s.MissedSeeds, e.Scenario.Seed)
 		}
 	}
 	s.VerdictPrecision, s.VerdictRecall = share(s.right, s.Infeasible), share(s.recalled, s.Late)

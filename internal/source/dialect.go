@@ -116,4 +116,5 @@ type Plan struct {
 	Range bool   // it reads the index from After on, in order, and nothing else
 	Empty bool   // the database knows without reading that there are no rows, so it tells no plan
 	Text  string // the database's own words, in one line
+	Rows  int64  // about how many rows it would read; 0: it does not say
 }

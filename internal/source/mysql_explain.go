@@ -50,8 +50,10 @@ func (d mysqlDialect) explain(ctx context.Context, db *sql.DB, s Scan) (plan Pla
 	}
 	first := lines[0]
 	keyLen, _ = strconv.Atoi(first["key_len"])
+	estimate, _ := strconv.ParseInt(first["rows"], 10, 64)
 	extra := first["extra"]
 	return Plan{
+		Rows: estimate,
 		Range: len(lines) == 1 && first["type"] == "range" && strings.EqualFold(first["key"], s.Index.Name) &&
 			!strings.Contains(extra, "filesort") && !strings.Contains(extra, "temporary"),
 		Empty: strings.Contains(extra, "Impossible") || strings.Contains(extra, "no matching row"),

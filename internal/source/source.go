@@ -31,6 +31,9 @@ func OpenDB(name string, db *sql.DB, d Dialect) *Source {
 // Name is the source's name under `sources`.
 func (s *Source) Name() string { return s.name }
 
+// DB is the source's connections, for those who ask the server how it is.
+func (s *Source) DB() *sql.DB { return s.db }
+
 // Stats are the connections in use.
 func (s *Source) Stats() sql.DBStats { return s.db.Stats() }
 

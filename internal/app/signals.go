@@ -1,0 +1,53 @@
+package app
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/prewarm-go/prewarm/internal/guard"
+)
+
+// signals are what the leader watches: every source and both Redis servers. One that cannot be read now, for want of a
+// right or because the server does not know it, is left out: it would hold the width for ever.
+func (a *App) signals() *guard.Watch {
+	w := &guard.Watch{}
+	add := func(g *guard.Gauge, read guard.Reader) {
+		ctx, cancel := context.WithTimeout(context.Background(), guard.ReadTime)
+		defer cancel()
+		if _, err := read(ctx); err != nil {
+			a.log.InfoContext(ctx, "a signal cannot be read and is not watched", "signal", g.Name, "error", err)
+			return
+		}
+		w.Add(g, read)
+	}
+	for name, s := range a.sources {
+		db := s.DB()
+		of := func(read func(context.Context, *sql.DB) (float64, error)) guard.Reader {
+			return func(ctx context.Context) (float64, error) { return read(ctx, db) }
+		}
+		add(guard.ThreadsRunning(name), of(guard.ReadThreadsRunning))
+		add(guard.Connections(name), of(guard.ReadConnections))
+		if query := a.cfg.Sources[name].Canary; query != "" {
+			add(guard.Canary(name), func(ctx context.Context) (float64, error) { return guard.ReadCanary(ctx, db, query) })
+		}
+	}
+	for name, db := range a.replicas {
+		add(guard.ReplicaLag(name), func(ctx context.Context) (float64, error) { return guard.ReadReplicaLag(ctx, db) })
+	}
+	for name, db := range map[string]redis.UniversalClient{"queue": a.queueDB, "cache": a.cacheDB} {
+		of := func(read func(context.Context, redis.UniversalClient) (float64, error)) guard.Reader {
+			return func(ctx context.Context) (float64, error) { return read(ctx, db) }
+		}
+		add(guard.RedisLatency(name), of(guard.ReadRedisLatency))
+		add(guard.RedisMemory(name), of(guard.ReadRedisMemory))
+		add(guard.RedisBlocked(name), of(guard.ReadRedisBlocked))
+		if name == "cache" {
+			evictions := &guard.RedisEvictionsReader{}
+			add(guard.RedisEvictions(name), func(ctx context.Context) (float64, error) { return evictions.Read(ctx, db, time.Now()) })
+		}
+	}
+	return w
+}

@@ -1,0 +1,64 @@
+package app_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// slots are those that the living pods report.
+func (c *cluster) slots() (sum, most int) {
+	c.t.Helper()
+	const living = "FROM pods WHERE beat_us > UNIX_TIMESTAMP(NOW(6)) * 1000000 - 5000000"
+	return c.number("SELECT COALESCE(SUM(slots), 0) " + living), c.number("SELECT COALESCE(MAX(slots), 0) " + living)
+}
+
+func (c *cluster) shared(limit time.Duration, sum, most int) {
+	c.t.Helper()
+	c.until(limit, "the width is divided", func() bool {
+		s, m := c.slots()
+		return s == sum && m == most
+	})
+}
+
+func TestTheWidthIsRightAgainAfterAPodDiedAndOneCame(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t) // width.min is 4
+	dies := c.serve()
+	c.serve()
+	c.shared(soon, 4, 2)
+	dies.kill(t)
+	c.shared(20*time.Second, 4, 4)
+	c.serve()
+	c.shared(20*time.Second, 4, 2)
+}
+
+func TestAWidthThatIsSetByHandHoldsUntilItIsEnded(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	p := c.inProcess()
+	c.serve()
+	put := func(method, path, body string) int {
+		req, err := http.NewRequestWithContext(t.Context(), method, p.url+path, nil)
+		require.NoError(t, err)
+		if body != "" {
+			req, err = http.NewRequestWithContext(t.Context(), method, p.url+path, strings.NewReader(body))
+			require.NoError(t, err)
+			req.Header.Set("Content-Type", "application/json")
+		}
+		res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+		require.NoError(t, err)
+		defer res.Body.Close()
+		return res.StatusCode
+	}
+	require.Equal(t, 200, put("PUT", "/v1/width", `{"min": 1, "max": 2, "for": "10m", "reason": "a test"}`))
+	c.shared(soon, 2, 1)
+	require.Equal(t, 422, put("PUT", "/v1/width", `{"pin": 60, "for": "10m", "reason": "beyond width.max"}`))
+	require.Equal(t, 422, put("PUT", "/v1/width", `{"pin": 6, "reason": "for ever"}`))
+	require.Equal(t, 200, put("DELETE", "/v1/width/override", ""))
+	c.shared(soon, 4, 2)
+	require.Equal(t, 2, c.number("SELECT COUNT(*) FROM events WHERE stage = 'width'"))
+}

@@ -1,0 +1,225 @@
+package pace
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prewarm-go/prewarm/internal/alert"
+	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/guard"
+	"github.com/prewarm-go/prewarm/internal/ledger"
+)
+
+// Ledger is what the leader reads to decide.
+type Ledger interface {
+	Now(ctx context.Context) (time.Time, error)
+	OpenWork(ctx context.Context) ([]ledger.OpenWork, error)
+	Pods(ctx context.Context, dead time.Duration) ([]ledger.Pod, error)
+	Rates(ctx context.Context, decode func(dataset string, state []byte) error) error
+	Override(ctx context.Context) ([]byte, error)
+}
+
+// Channel carries what is decided from the leader to the pods.
+type Channel interface {
+	Publish(ctx context.Context, p Published) error
+	Published(ctx context.Context) (*Published, error) // nil: nothing was published, or it is gone
+}
+
+// Listen reads the signals every second until the context ends. Every pod does, so that one that comes to lead knows the
+// servers' usual levels; until they are known the width does not grow.
+func Listen(ctx context.Context, w *guard.Watch) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		w.Sample(ctx, time.Now)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Loop decides the width while its pod leads. A Loop is for one goroutine.
+type Loop struct {
+	Ledger  Ledger
+	Channel Channel
+	Watch   *guard.Watch
+	Bounds  config.Width
+	Policy  Policy
+	PodDead time.Duration // policy.pod_dead
+	Self    string        // the pod
+	Alerts  *alert.Dispatcher
+	Log     *slog.Logger
+
+	term  int64
+	state State
+}
+
+// Run decides every Tick until the context ends. It goes on from what the leader before it has published.
+func (l *Loop) Run(ctx context.Context) {
+	if err := l.begin(ctx); err != nil && ctx.Err() == nil {
+		l.Log.WarnContext(ctx, "begin to decide the width; the pods work with width.min until then", "error", err)
+	}
+	tick := time.NewTicker(Tick)
+	defer tick.Stop()
+	for {
+		if err := l.Once(ctx); err != nil && ctx.Err() == nil {
+			l.Log.WarnContext(ctx, "decide the width; it is tried again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// begin takes the last leader's state over. Its own term is a time of the ledger's clock, which grows with each.
+func (l *Loop) begin(ctx context.Context) error {
+	l.state, l.term = State{}, 0
+	now, err := l.Ledger.Now(ctx)
+	if err != nil {
+		return err
+	}
+	l.term = now.UnixMicro()
+	last, err := l.Channel.Published(ctx)
+	if err != nil {
+		return err
+	}
+	if last != nil {
+		l.state, l.term = last.State, max(l.term, last.Term+1)
+	}
+	return nil
+}
+
+// Once decides once and publishes it.
+func (l *Loop) Once(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, Silence/2)
+	defer cancel()
+	if l.term == 0 {
+		if err := l.begin(ctx); err != nil {
+			return err
+		}
+	}
+	in, pods, err := l.input(ctx)
+	if err != nil {
+		return err
+	}
+	verdicts := l.Watch.Judge(time.Now())
+	in.Guard = guard.Worst(verdicts)
+	was := l.state.Width
+	var r Result
+	l.state, r = Next(l.state, in)
+	l.state, _ = PodsWanted(l.state, in, r)
+	l.Watch.Quiet(r.Width <= r.least || in.Demand.Slots == 0)
+	if r.Width != was {
+		l.Log.InfoContext(ctx, "width", "slots", r.Width, "was", was, "pods", len(pods), "reason", r.Reason)
+	}
+	l.tell(ctx, in, r)
+	return l.Channel.Publish(ctx, Published{
+		Term: l.term, Leader: l.Self, At: in.Now, Pods: pods, Result: r, Demand: in.Demand, State: l.state, Guard: verdicts, Override: in.Override,
+	})
+}
+
+func (l *Loop) input(ctx context.Context) (in Input, pods []string, err error) {
+	if in.Now, err = l.Ledger.Now(ctx); err != nil {
+		return in, nil, err
+	}
+	living, err := l.Ledger.Pods(ctx, l.PodDead)
+	if err != nil {
+		return in, nil, err
+	}
+	for _, p := range living {
+		pods = append(pods, p.ID)
+	}
+	works, err := Works(ctx, l.Ledger, in.Now)
+	if err != nil {
+		return in, nil, err
+	}
+	in.Demand, in.Bounds, in.Pods = Need(in.Now, works, l.Policy), l.Bounds, len(pods)
+	in.Override, err = ReadOverride(ctx, l.Ledger)
+	return in, pods, err
+}
+
+// ReadOverride is what somebody has set the width to, over or not; nil for nothing.
+func ReadOverride(ctx context.Context, l Ledger) (*Override, error) {
+	text, err := l.Override(ctx)
+	if err != nil || text == nil {
+		return nil, err
+	}
+	var o Override
+	if err := json.Unmarshal(text, &o); err != nil {
+		return nil, fmt.Errorf("read the width's override: %w", err)
+	}
+	return &o, nil
+}
+
+// tell alerts when the guard stops the work, and when the ceiling keeps it from being done in time.
+func (l *Loop) tell(ctx context.Context, in Input, r Result) {
+	switch {
+	case l.state.Stopped:
+		l.Alerts.Raise(ctx, alert.Alert{
+			Name: alert.GuardStop, Severity: alert.Critical, Summary: "all work is stopped: " + in.Guard.Reason,
+			Remedy: "it goes on by itself when the signal has come back; look at the server, and at guard in the configuration",
+		})
+	case r.Bound:
+		l.Alerts.Raise(ctx, alert.Alert{
+			Name: alert.CeilingBinds, Severity: alert.Warning, Run: in.Demand.Run,
+			Summary: fmt.Sprintf("%d slots are needed and %d can be used (%s): %s", r.Wanted, r.Ceiling, r.Binds, in.Demand.Reason),
+			Remedy:  remedies[r.Binds],
+		})
+	}
+}
+
+var remedies = map[string]string{
+	BindsMax:   "raise width.max, or announce earlier",
+	BindsPods:  "add pods, or raise width.max_per_pod",
+	BindsGuard: "more pods do not help: the servers carry no more now; a later broadcast or a faster server does",
+}
+
+// Works is what is left to do, in slot time, by deadline.
+func Works(ctx context.Context, l Ledger, now time.Time) ([]Work, error) {
+	open, err := l.OpenWork(ctx)
+	if err != nil || len(open) == 0 {
+		return nil, err
+	}
+	rates, err := ReadRates(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	return WorksOf(open, rates, now), nil
+}
+
+// ReadRates reads what the cluster has learned.
+func ReadRates(ctx context.Context, l Ledger) (map[string]Rate, error) {
+	rates := map[string]Rate{}
+	err := l.Rates(ctx, func(dataset string, state []byte) error {
+		var r Rate
+		err := json.Unmarshal(state, &r)
+		rates[dataset] = r
+		return err
+	})
+	return rates, err
+}
+
+// WorksOf weighs open work; what belongs to one run stands together in it.
+func WorksOf(open []ledger.OpenWork, rates map[string]Rate, now time.Time) []Work {
+	var works []Work
+	for _, o := range open {
+		if len(works) == 0 || works[len(works)-1].Run != o.RunID {
+			works = append(works, Work{Run: o.RunID, Start: o.PlannedStart, Deadline: o.Deadline, Begun: o.Begun})
+		}
+		w := &works[len(works)-1]
+		seconds, cautious := Weigh([]Part{{o.Dataset, Left(o.RowsEstimated, o.RowsDone)}}, rates, now)
+		longest, _ := Weigh([]Part{{o.Dataset, max(o.Longest, 1)}}, rates, now)
+		w.Seconds += seconds
+		w.Cautious += cautious
+		w.Units += o.Units
+		w.Longest = max(w.Longest, longest)
+	}
+	return works
+}

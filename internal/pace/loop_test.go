@@ -1,0 +1,159 @@
+package pace
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/prewarm-go/prewarm/internal/alert"
+	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/guard"
+	"github.com/prewarm-go/prewarm/internal/ledger"
+)
+
+// cluster is a ledger and a channel with what the test puts into them.
+type cluster struct {
+	now       time.Time
+	work      []ledger.OpenWork
+	pods      []ledger.Pod
+	rates     map[string]Rate
+	override  *Override
+	published *Published
+	err       error
+}
+
+func (c *cluster) Now(context.Context) (time.Time, error) { return c.now, c.err }
+func (c *cluster) OpenWork(context.Context) ([]ledger.OpenWork, error) {
+	return c.work, c.err
+}
+func (c *cluster) Pods(context.Context, time.Duration) ([]ledger.Pod, error) { return c.pods, c.err }
+func (c *cluster) Rates(_ context.Context, decode func(string, []byte) error) error {
+	for dataset, r := range c.rates {
+		text, err := json.Marshal(r)
+		if err == nil {
+			err = decode(dataset, text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return c.err
+}
+
+func (c *cluster) Override(context.Context) ([]byte, error) {
+	if c.override == nil {
+		return nil, c.err
+	}
+	return json.Marshal(c.override)
+}
+
+func (c *cluster) MergeRate(_ context.Context, dataset string, merge func([]byte) (any, error)) error {
+	if c.err != nil {
+		return c.err
+	}
+	var old []byte
+	if r, ok := c.rates[dataset]; ok {
+		old, _ = json.Marshal(r)
+	}
+	v, err := merge(old)
+	if err != nil {
+		return err
+	}
+	c.rates[dataset] = v.(Rate)
+	return nil
+}
+
+func (c *cluster) Publish(_ context.Context, p Published) error {
+	c.published = &p
+	return nil
+}
+func (c *cluster) Published(context.Context) (*Published, error) { return c.published, nil }
+
+func newLoop(c *cluster) *Loop {
+	return &Loop{Ledger: c, Channel: c, Watch: &guard.Watch{}, Bounds: config.Width{Min: 1, Max: 64, MaxPerPod: 32}, Policy: Policy{}.Fill(),
+		Self: "a", Alerts: alert.New(alert.Config{Log: slog.New(slog.DiscardHandler)}), Log: slog.New(slog.DiscardHandler)}
+}
+
+func evening() *cluster {
+	now := time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
+	return &cluster{now: now, pods: []ledger.Pod{{ID: "a"}, {ID: "b"}}, rates: map[string]Rate{}, work: []ledger.OpenWork{
+		{RunID: "r1", Dataset: "users", Deadline: now.Add(12 * time.Minute), PlannedStart: now, Units: 100, RowsEstimated: 60_000_000, Longest: 600_000},
+		{RunID: "r1", Dataset: "staff", Deadline: now.Add(12 * time.Minute), PlannedStart: now, Units: 1},
+	}}
+}
+
+func (c *cluster) tick(t *testing.T, l *Loop) Published {
+	t.Helper()
+	c.now = c.now.Add(Tick)
+	require.NoError(t, l.Once(t.Context()))
+	return *c.published
+}
+
+func TestTheLeaderPublishesWhatIsNeededAndTheNextOneGoesOn(t *testing.T) {
+	t.Parallel()
+	c := evening()
+	l := newLoop(c)
+	p := c.tick(t, l)
+	// 6,000 slot seconds in the 10 minutes before the margin, and a quarter more.
+	require.InDelta(t, 12.6, p.Demand.Slots, 0.3)
+	require.Equal(t, []string{"a", "b"}, p.Pods)
+	for range 20 {
+		p = c.tick(t, l)
+	}
+	require.InDelta(t, 13, p.Result.Width, 1)
+	require.NotEmpty(t, p.Result.Reason)
+
+	next := newLoop(c)
+	next.Self = "b"
+	after := c.tick(t, next)
+	require.Equal(t, p.Result.Width, after.Result.Width, "another leader does not begin anew")
+	require.True(t, after.Newer(p))
+}
+
+func TestALedgerThatDoesNotAnswerPublishesNothing(t *testing.T) {
+	t.Parallel()
+	c := evening()
+	l := newLoop(c)
+	c.tick(t, l)
+	was := *c.published
+	c.err = errors.New("down")
+	require.Error(t, l.Once(t.Context()))
+	require.Equal(t, was, *c.published)
+}
+
+func TestAnOverrideHoldsUntilItEnds(t *testing.T) {
+	t.Parallel()
+	c := evening()
+	c.override = &Override{Pin: 3, Until: c.now.Add(time.Minute), Who: "me", Why: "a test"}
+	l := newLoop(c)
+	var p Published
+	for range 10 {
+		p = c.tick(t, l)
+	}
+	require.Equal(t, 3, p.Result.Width)
+	c.now = c.now.Add(time.Minute)
+	for range 20 {
+		p = c.tick(t, l)
+	}
+	require.Greater(t, p.Result.Width, 3)
+}
+
+func TestWhatSlotsMeasureIsMergedAndNothingIsLostWhenTheLedgerIsAway(t *testing.T) {
+	t.Parallel()
+	c := evening()
+	l := &Learner{Store: c}
+	l.Learn("users", Sample{Rows: 1000, Time: time.Second}, c.now)
+	c.err = errors.New("down")
+	require.Error(t, l.Flush(t.Context()))
+	c.err = nil
+	l.Learn("users", Sample{Rows: 1000, Time: time.Second}, c.now)
+	require.NoError(t, l.Flush(t.Context()))
+	require.EqualValues(t, 2000, c.rates["users"].Rows)
+	require.NoError(t, l.Flush(t.Context()))
+	require.EqualValues(t, 2000, c.rates["users"].Rows, "and nothing is merged twice")
+}
