@@ -89,7 +89,7 @@ func (s *Store) MergeRate(ctx context.Context, dataset string, merge func(state 
 		if err != nil {
 			return fmt.Errorf("encode rate: %w", err)
 		}
-		n := int64(0)
+		var n int64
 		if old == nil {
 			n, err = s.exec(ctx, tx, s.dialect.insertIgnore+` INTO rates (dataset, version, state, updated_us) VALUES (?, 1, ?, :now)`, dataset, string(text))
 		} else {
