@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -80,12 +81,25 @@ func (s *Server) pickAddr(socket bool) error {
 		s.Network, s.Addr = "unix", filepath.Join(s.dir, "sock")
 		return nil
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return fmt.Errorf("find a free port: %w", err)
+	addr, err := FreeAddr()
+	s.Network, s.Addr = "tcp", addr
+	return err
+}
+
+// Ports that systems give neither to clients nor to those who ask for any: a server that is down for a moment finds its
+// port free when it is started again.
+const firstPort, ports = 20_000, 12_000
+
+// FreeAddr is a loopback address that nobody listens on now.
+func FreeAddr() (string, error) {
+	var err error
+	for range 100 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(ports))); err == nil {
+			return l.Addr().String(), l.Close()
+		}
 	}
-	s.Network, s.Addr = "tcp", l.Addr().String()
-	return l.Close()
+	return "", fmt.Errorf("find a free port: %w", err)
 }
 
 // Restart starts the server again on the same address and directory; it kills it first if it still runs.
