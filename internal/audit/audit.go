@@ -48,7 +48,7 @@ type Auditor struct {
 	Datasets []Dataset
 	After    time.Duration // policy.expire
 	Jitter   time.Duration
-	Slack    time.Duration // by how much an expiry may differ, as far as the cache's clock is known
+	Slack    func() time.Duration // by how much an expiry may differ now, as far as the cache's clock is known; nil: not at all
 
 	Findings Findings
 
@@ -226,9 +226,16 @@ func (a *Auditor) judge(want expected, value *redis.StringCmd, hash *redis.MapSt
 	if !same {
 		a.Findings.Different++
 	}
-	if off := time.UnixMilli(expires.Milliseconds()).Sub(want.expire).Abs(); off > a.Slack {
+	if off := time.UnixMilli(expires.Milliseconds()).Sub(want.expire).Abs(); off > a.slack() {
 		a.Findings.WrongExpiry++
 	}
+}
+
+func (a *Auditor) slack() time.Duration {
+	if a.Slack == nil {
+		return 0
+	}
+	return a.Slack()
 }
 
 func equal(a, b map[string]string) bool {

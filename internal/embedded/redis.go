@@ -22,9 +22,10 @@ const (
 // redis is one miniredis with a clock: by itself it never expires a key.
 type redis struct {
 	*miniredis.Miniredis
-	stop  chan struct{}
-	done  chan struct{}
-	slack atomic.Int64 // longest tick yet, nanoseconds
+	stop   chan struct{}
+	done   chan struct{}
+	slack  atomic.Int64 // longest tick yet, nanoseconds
+	ticked atomic.Int64 // when the last tick was, nanoseconds since 1970
 }
 
 // startRedis serves on a loopback port. (Not on in-memory pipes: a pipeline of 500 commands deadlocks on them.)
@@ -43,6 +44,7 @@ func (r *redis) pushClock() {
 	last, wait := time.Now(), minTick
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
+	r.ticked.Store(last.UnixNano())
 	for {
 		select {
 		case <-r.stop:
@@ -54,9 +56,16 @@ func (r *redis) pushClock() {
 		r.FastForward(elapsed)
 		cost := time.Since(now)
 		last, wait = now, max(minTick, tickShare*cost)
+		r.ticked.Store(last.UnixNano())
 		r.slack.Store(max(r.slack.Load(), int64(max(elapsed, wait)+cost)))
 		timer.Reset(wait)
 	}
+}
+
+// behind is how far the clock has been behind at most, this moment included: on a busy machine the next tick may be late.
+func (r *redis) behind() time.Duration {
+	longest := time.Duration(r.slack.Load())
+	return max(longest, 2*time.Since(time.Unix(0, r.ticked.Load()))) + minTick
 }
 
 func (r *redis) url() string { return "redis://" + r.Addr() + "/0" }

@@ -52,7 +52,7 @@ func (s *Stack) startEmbedded(ctx context.Context, dir string) error {
 	}
 	s.onClose(func() error { cache.close(); return nil })
 	s.QueueURL, s.CacheURL = queue.url(), cache.url()
-	s.slack = func() time.Duration { return time.Duration(cache.slack.Load()) }
+	s.slack = cache.behind
 	if s.LedgerDB, err = openSQLite(ctx, dir, "ledger.db"); err != nil {
 		return err
 	}
