@@ -199,9 +199,10 @@ func ReadRates(ctx context.Context, l Ledger) (map[string]Rate, error) {
 	rates := map[string]Rate{}
 	err := l.Rates(ctx, func(dataset string, state []byte) error {
 		var r Rate
-		err := json.Unmarshal(state, &r)
-		rates[dataset] = r
-		return err
+		if json.Unmarshal(state, &r) == nil { // what cannot be read is learned again
+			rates[dataset] = r
+		}
+		return nil
 	})
 	return rates, err
 }
