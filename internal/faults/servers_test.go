@@ -54,9 +54,18 @@ func newBackend(t *testing.T, dir string) *backend {
 	testenv.Need(t, err)
 	b.db = db
 	t.Cleanup(func() { _ = db.Close() })
+	settle(t, db)
 	b.queueClient, b.cacheClient = b.redis(t, b.queue), b.redis(t, b.cache)
 	b.ledger, b.source = b.mysql(t, ledgerSchema), b.mysql(t, sourceSchema)
 	return b
+}
+
+// settle ends a server in order and starts it again, so that all of its new data directory is on disk: one that is killed
+// before does not always start again ("ibdata1 has the wrong space ID"), and no evening could be judged.
+func settle(t *testing.T, s *servers.Server) {
+	t.Helper()
+	s.Stop()
+	require.NoError(t, s.Restart(t.Context()))
 }
 
 func freePort(t *testing.T) int {
