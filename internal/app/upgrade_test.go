@@ -39,7 +39,7 @@ func previousRelease(t *testing.T) string {
 func TestAPodOfThePreviousReleaseAndOneOfThisWorkOnOneEvening(t *testing.T) {
 	t.Parallel()
 	program := previousRelease(t)
-	c := newCluster(t, smallPage)
+	c := newCluster(t, smallPage, "unit_rows: 1000")
 	seed(t, c.source, 1001, manyRows)
 	seed(t, c.source, 1002, manyRows/3)
 	old := c.start(program)
