@@ -1,12 +1,15 @@
 package app_test
 
 import (
+	"errors"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/prewarm-go/prewarm/internal/testenv"
 )
 
 // previous is the commit of the release before this one. A release changes it to its predecessor.
@@ -18,7 +21,7 @@ func previousRelease(t *testing.T) string {
 	dir := t.TempDir()
 	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
 	if err != nil || exec.Command("git", "cat-file", "-e", previous).Run() != nil {
-		t.Skip("the repository's history is not here; clone it whole to test an upgrade")
+		testenv.Skip(t, errors.New("the repository's history is not here; clone it whole to test an upgrade"))
 	}
 	archive := exec.Command("git", "archive", "--format=tar", "-o", filepath.Join(dir, "src.tar"), previous)
 	archive.Dir = string(top[:len(top)-1])

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math"
 	"testing"
-	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -238,16 +237,6 @@ func TestCostStopsADatasetWhosePlanWentBad(t *testing.T) {
 		require.Equal(t, c.at, at, name)
 	}
 	require.Zero(t, Cost{}.Step(500, 10).Samples, "fewer examined than returned: the counter was reset")
-}
-
-func TestCgroupLimit(t *testing.T) {
-	t.Parallel()
-	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
-	require.InEpsilon(t, 536870912.0, cgroupLimit(fstest.MapFS{"memory.max": file("536870912\n")}), 1e-9)
-	require.True(t, math.IsInf(cgroupLimit(fstest.MapFS{"memory.max": file("max\n")}), 1))
-	require.InEpsilon(t, 1e9, cgroupLimit(fstest.MapFS{"memory/memory.limit_in_bytes": file("1000000000")}), 1e-9)
-	require.True(t, math.IsInf(cgroupLimit(fstest.MapFS{"memory/memory.limit_in_bytes": file("9223372036854771712")}), 1))
-	require.True(t, math.IsInf(cgroupLimit(fstest.MapFS{}), 1))
 }
 
 func TestAReaderThatHangsHoldsOnlyItsOwnSignal(t *testing.T) {

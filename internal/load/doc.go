@@ -7,6 +7,6 @@
 // A page counts only when all its commands succeeded, and the cursor moves only then: after a crash at any point the
 // page that was being written is written again, and nothing before it. The read ahead is the only other work lost.
 //
-// What ends a unit early is told apart by its error: ErrHandBack (the pod is being stopped), ledger.ErrFenced (somebody
+// What ends a unit early is told apart by its error: ErrHandBack (the unit is given back at a page's end: pause, drain, fewer slots), ledger.ErrFenced (somebody
 // else has the unit), the cause of the lease's loss, and all others, of which Definitive says whether a retry can help.
 package load

@@ -26,8 +26,8 @@ var (
 
 // CheckQueue refuses a queue that evicts, on any of its nodes. A server that does not tell its policy passes.
 func CheckQueue(ctx context.Context, client redis.UniversalClient, allowEviction bool) error {
-	return eachMaster(ctx, client, func(ctx context.Context, node redis.UniversalClient) error {
-		facts, err := info(ctx, node)
+	return EachMaster(ctx, client, func(ctx context.Context, node redis.UniversalClient) error {
+		facts, err := Info(ctx, node)
 		if err != nil {
 			return fmt.Errorf("check the queue's redis: %w", err)
 		}
@@ -47,8 +47,8 @@ func CheckQueue(ctx context.Context, client redis.UniversalClient, allowEviction
 // CheckCache makes sure that SET … PXAT works on every node: by the server's version, or else by writing a key that
 // expires after a second.
 func CheckCache(ctx context.Context, client redis.UniversalClient) error {
-	return eachMaster(ctx, client, func(ctx context.Context, node redis.UniversalClient) error {
-		facts, err := info(ctx, node)
+	return EachMaster(ctx, client, func(ctx context.Context, node redis.UniversalClient) error {
+		facts, err := Info(ctx, node)
 		if err != nil {
 			return fmt.Errorf("check the cache's redis: %w", err)
 		}
@@ -79,7 +79,7 @@ func probe(ctx context.Context, client redis.UniversalClient) error {
 	return fmt.Errorf("check the cache's redis: %w", err)
 }
 
-func eachMaster(ctx context.Context, client redis.UniversalClient,
+func EachMaster(ctx context.Context, client redis.UniversalClient,
 	check func(context.Context, redis.UniversalClient) error,
 ) error {
 	if cluster, ok := client.(*redis.ClusterClient); ok {
@@ -88,9 +88,9 @@ func eachMaster(ctx context.Context, client redis.UniversalClient,
 	return check(ctx, client)
 }
 
-// info is what the server tells about itself; empty if it does not know INFO or does not allow it.
-func info(ctx context.Context, client redis.UniversalClient) (map[string]string, error) {
-	text, err := client.Info(ctx).Result()
+// Info is what the server tells about itself, or a section of it; empty if it does not know INFO or does not allow it.
+func Info(ctx context.Context, client redis.UniversalClient, section ...string) (map[string]string, error) {
+	text, err := client.Info(ctx, section...).Result()
 	var answer redis.Error
 	switch {
 	case redis.IsAuthError(err):
@@ -135,8 +135,8 @@ type Node struct {
 func Nodes(ctx context.Context, client redis.UniversalClient) ([]Node, error) {
 	var mu sync.Mutex
 	var nodes []Node
-	err := eachMaster(ctx, client, func(ctx context.Context, node redis.UniversalClient) error {
-		facts, err := info(ctx, node)
+	err := EachMaster(ctx, client, func(ctx context.Context, node redis.UniversalClient) error {
+		facts, err := Info(ctx, node)
 		if err != nil {
 			return fmt.Errorf("ask a redis how it is: %w", err)
 		}

@@ -70,7 +70,7 @@ func greet(ctx context.Context, client redis.UniversalClient, cfg config.Redis) 
 	if cfg.Cluster {
 		return nil
 	}
-	facts, err := info(ctx, client)
+	facts, err := Info(ctx, client)
 	if err == nil && facts["cluster_enabled"] == "1" {
 		err = errClusterNode
 	}

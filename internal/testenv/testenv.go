@@ -72,11 +72,17 @@ func Need(t testing.TB, err error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, servers.ErrMissing) && os.Getenv(EnvRequire) != "1":
-		note(t, err)
-		t.Skip(err)
+		Skip(t, err)
 	default:
 		t.Fatal(err)
 	}
+}
+
+// Skip skips a test and says so at the end of the run.
+func Skip(t testing.TB, why error) {
+	t.Helper()
+	note(t, why)
+	t.Skip(why)
 }
 
 // note keeps the skip for the end of a run: `go test` shows it with -v only.
