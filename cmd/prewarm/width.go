@@ -95,6 +95,9 @@ func showWidth(t *terminal, w api.WidthNow) {
 	fmt.Fprintf(t.out, "ceiling  %d (%s), %s\n", w.Ceiling, limits(w), binds)
 	fmt.Fprintf(t.out, "pods     %d, %d wanted, %d slots each at most\n", w.Pods, w.PodsWanted, w.MaxPerPod)
 	fmt.Fprintf(t.out, "by hand  %s\n", byHand(w.Override))
+	for _, p := range w.Pages {
+		fmt.Fprintf(t.out, "pages    %s: %s\n", clean(p.Dataset), clean(p.Reason))
+	}
 	if len(w.Guard) == 0 {
 		return
 	}

@@ -33,6 +33,14 @@ type WidthNow struct {
 	PodsWanted int       `json:"pods_wanted" doc:"pods that the width wants; stays put when the servers are what binds"`
 	Override   *Override `json:"override" doc:"set by hand; null: nothing is"`
 	Guard      []Signal  `json:"guard" doc:"how the servers feel, signal by signal"`
+	Pages      []Pages   `json:"pages" doc:"of the pod that answers, by dataset; a dataset of which it has read nothing is left out"`
+}
+
+// Pages is how large the pages of a dataset are.
+type Pages struct {
+	Dataset string `json:"dataset"`
+	Rows    int    `json:"rows" doc:"of the next page"`
+	Reason  string `json:"reason" doc:"why so many"`
 }
 
 // Demand is how many slots the open runs need.

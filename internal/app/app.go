@@ -75,6 +75,7 @@ type App struct {
 	handlers func()                      // waits for those that run
 
 	pacer   pacer
+	pages   *pages
 	learner *pace.Learner
 
 	loops   sync.WaitGroup
@@ -260,7 +261,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 		Ledger: a.ledger, Shops: plan.Shops{Datasets: planned}, Flags: flags, Leases: leases, Tasks: enqueue,
 		Alerts: a.alerts, Policy: p, Log: a.log, Count: func(outcome string) { requests.WithLabelValues(outcome).Inc() },
 	})
-	a.learner = &pace.Learner{Store: a.ledger}
+	a.learner, a.pages = &pace.Learner{Store: a.ledger}, a.newPages(bound)
 	mem := memory.New(a.log)
 	mem.Register(a.reg)
 	mem.Tight = func(ctx context.Context, summary string) {
@@ -270,14 +271,14 @@ func (a *App) assemble(bound []*source.Bound) error {
 	handler := &workers.LoadHandler{
 		Pod: a.id, Ledger: a.ledger, Leases: leases, Settler: settler, Datasets: loaded, Expire: p.Expire, Retry: retry,
 		Loader: &load.Loader{
-			Ledger: a.ledger, Cache: writer, Share: mem.Share, Learn: a.learn, Metrics: load.NewMetrics(a.reg),
+			Ledger: a.ledger, Cache: writer, Sizes: a.pages, Share: mem.Share, Learn: a.learn, Metrics: load.NewMetrics(a.reg),
 			Limits: load.Limits{PageRows: p.PageRows, PageBytes: p.PageBytes, MaxRejects: p.MaxRejects},
 		},
 		Alerts: a.alerts, Drain: a.drain, Hold: a.pacer.held, Metrics: workers.NewMetrics(a.reg), Log: a.log,
 	}
 	a.strays, a.handlers = handler.Strays, handler.Wait
 	signals := &workers.Signals{Client: a.queueDB, Look: handler.Look, Cancel: a.intake.Cancel, Log: a.log}
-	a.watch = []func(context.Context){handler.Watch, signals.Run, mem.Run}
+	a.watch = []func(context.Context){handler.Watch, signals.Run, mem.Run, func(ctx context.Context) { a.pages.measure(ctx, a.sources) }}
 	planner := &workers.PlanHandler{
 		Planner: &plan.Planner{Ledger: a.ledger, Datasets: planned, Tasks: enqueue, UnitRows: p.UnitRows, Log: a.log},
 		Ledger:  a.ledger, Retry: retry, Alerts: a.alerts,

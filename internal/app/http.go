@@ -197,7 +197,7 @@ func (w width) Width(ctx context.Context) (api.WidthNow, error) {
 	c := w.a.cfg.Width
 	now := api.WidthNow{
 		Width: share, Actual: actual, Min: c.Min, Max: c.Max, MaxPerPod: c.MaxPerPod, Pods: len(pods), Reason: reason, Share: share,
-		Guard: []api.Signal{},
+		Guard: []api.Signal{}, Pages: w.a.pages.now(),
 	}
 	if last != nil {
 		r := last.Result

@@ -65,7 +65,7 @@ func TestExampleSaysTheDefaults(t *testing.T) {
 func TestExampleNamesEveryField(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"cluster", "addrs", "username", "password_file", "allow_eviction", "pool", "statement_time",
-		"min_rows", "ready_before", "lead", "after_end", "jitter", "lease", "page_rows", "page_bytes", "unit_rows", "max_rejects",
+		"min_rows", "ready_before", "lead", "after_end", "jitter", "lease", "page_rows", "page_time", "page_rows_min", "page_rows_max", "page_bytes", "unit_rows", "max_rejects",
 		"max_broadcast", "max_ahead", "pod_dead", "attempts", "first", "max_per_pod", "listen", "token_file", "changed_at"} {
 		require.Contains(t, string(Example), name+":")
 	}

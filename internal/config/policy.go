@@ -11,7 +11,8 @@ const (
 	maxSlots    = 512             // of one pod: each is an asynq server that polls
 	maxPageRows = 100_000         // a page is held in memory twice: as rows and as commands
 	minLease    = 2 * time.Second // it is renewed at most once a second
-	minPageSize = 64 << 10        // bytes; smaller pages cost more round trips than rows
+	minPageTime = 10 * time.Microsecond
+	minPageSize = 64 << 10 // bytes; smaller pages cost more round trips than rows
 	maxHeadroom = 10
 	maxTries    = 100                  // attempts of a unit
 	maxAhead    = 366 * 24 * time.Hour // asynq keeps what is scheduled in Redis until then
@@ -48,10 +49,15 @@ func (p *problems) policy(c Config) {
 
 func (p *problems) pages(po Policy) {
 	p.atLeast("policy.page_rows", po.PageRows, 1)
+	p.atLeast("policy.page_rows_min", po.PageRowsMin, 1)
+	p.atLeast("policy.page_rows_max", po.PageRowsMax, 1)
+	p.duration("policy.page_time", po.PageTime, minPageTime, false)
 	p.atLeast("policy.page_bytes", po.PageBytes, minPageSize)
 	p.atLeast("policy.max_rejects", po.MaxRejects, 0)
-	if po.PageRows > maxPageRows {
-		p.add("policy.page_rows", fmt.Sprintf("is above %d", maxPageRows), "500 is usual; a page is held in memory")
+	for field, rows := range map[string]int{"policy.page_rows": po.PageRows, "policy.page_rows_max": po.PageRowsMax} {
+		if rows > maxPageRows {
+			p.add(field, fmt.Sprintf("is above %d", maxPageRows), "500 is usual; a page is held in memory")
+		}
 	}
 	if po.UnitRows < po.PageRows {
 		p.add("policy.unit_rows", fmt.Sprintf("is %d, below policy.page_rows (%d)", po.UnitRows, po.PageRows),

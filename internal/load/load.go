@@ -58,6 +58,7 @@ type Loader struct {
 	Ledger  Ledger
 	Cache   Cache
 	Limits  Limits
+	Sizes   Sizes          // how many rows pages have; nil: Limits.PageRows
 	Share   func() float64 // of its usual size that a page may have now, for want of memory; nil: 1
 	Learn   Learn          // told what each attempt cost; nil: nobody
 	Metrics *Metrics
@@ -66,9 +67,27 @@ type Loader struct {
 // Learn takes what an attempt at a unit cost: rows and bytes written, and the slot's time.
 type Learn func(dataset string, rows, bytes int64, took time.Duration)
 
-// limits are the bounds of the next page.
-func (l *Loader) limits() Limits {
+// Sizes says how many rows the next page of a dataset asks for, and is told how each one went. It is safe for concurrent
+// use.
+type Sizes interface {
+	Rows(dataset string) int
+	Read(p PageRead)
+}
+
+// PageRead is a page that was read.
+type PageRead struct {
+	Dataset string
+	Rows    int
+	Bytes   int           // of its keys and values
+	Time    time.Duration // from the statement to the last row, the encoding of the rows as they came included
+}
+
+// limits are the bounds of the next page of a dataset.
+func (l *Loader) limits(dataset string) Limits {
 	now := l.Limits
+	if l.Sizes != nil {
+		now.PageRows = l.Sizes.Rows(dataset)
+	}
 	if l.Share != nil {
 		share := l.Share()
 		now.PageRows = max(1, int(share*float64(now.PageRows)))
@@ -79,7 +98,7 @@ func (l *Loader) limits() Limits {
 
 // Limits bound pages and rejects.
 type Limits struct {
-	PageRows   int // rows of a page at most
+	PageRows   int // rows of a page, if nobody sizes them
 	PageBytes  int // a page ends early at this many bytes
 	MaxRejects int // rows of a unit that may be rejected before it fails
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"math"
 	"time"
 
 	"github.com/prewarm-go/prewarm/internal/ledger"
@@ -48,7 +49,7 @@ func (t *task) loadPages(ctx context.Context) (ledger.Settled, error) {
 // read fills free pages from the unit's cursor on until the range is exhausted, an error or the context's end.
 func (t *task) read(ctx context.Context, u ledger.Unit, free <-chan *page, full chan<- *page) {
 	cursor := cmp.Or(u.Cursor, u.From)
-	limit := t.Limits.PageRows
+	limit := math.MaxInt
 	for {
 		var p *page
 		select {
@@ -69,11 +70,11 @@ func (t *task) read(ctx context.Context, u ledger.Unit, free <-chan *page, full 
 	}
 }
 
-// readPage fills a page and says how many rows the next one should ask for: rows are counted out by the server, so a
+// readPage fills a page and says how many rows the next one may ask for at most: rows are counted out by the server, so a
 // page that was ended by its bytes has wasted the rest, and the next asks for what fits.
 func (t *task) readPage(ctx context.Context, p *page, after, to string, limit int) int {
 	p.reset()
-	enc, spec, limits := t.Dataset.Encoder(), t.Dataset.Spec(), t.limits()
+	enc, spec, limits := t.Dataset.Encoder(), t.Dataset.Spec(), t.limits(t.Unit.Dataset)
 	began := time.Now()
 	got, err := t.Dataset.ReadPage(ctx, t.Shop, after, to, min(limit, limits.PageRows), func(row []sql.RawBytes) (bool, error) {
 		err := p.add(enc, spec.Value, t.Shop, row)
@@ -84,16 +85,18 @@ func (t *task) readPage(ctx context.Context, p *page, after, to string, limit in
 	if err != nil {
 		return limit
 	}
-	return nextLimit(got.Rows, p.batch.Bytes(), t.Limits)
+	if t.Sizes != nil {
+		t.Sizes.Read(PageRead{Dataset: spec.Name, Rows: got.Rows, Bytes: p.batch.Bytes(), Time: p.readAt.Sub(began)})
+	}
+	return fitting(got.Rows, p.batch.Bytes(), t.Limits.PageBytes)
 }
 
-// nextLimit is pure: how many rows of the size just seen fit into a page.
-func nextLimit(rows, bytes int, l Limits) int {
+// fitting is pure: how many rows of the size just seen fit into a page.
+func fitting(rows, bytes, most int) int {
 	if rows == 0 || bytes == 0 {
-		return l.PageRows
+		return math.MaxInt
 	}
-	fit := int(int64(rows) * int64(l.PageBytes) / int64(bytes))
-	return max(1, min(l.PageRows, fit))
+	return max(1, int(int64(rows)*int64(most)/int64(bytes)))
 }
 
 // touch gives the keys up to the cursor, which are written already, the broadcast's new expiry, and does not load them
@@ -106,7 +109,7 @@ func (t *task) touch(ctx context.Context) error {
 			return err
 		}
 		p.reset()
-		got, err := t.Dataset.ReadKeys(ctx, t.Shop, after, t.Unit.Cursor, t.Limits.PageRows, func(row []sql.RawBytes) (bool, error) {
+		got, err := t.Dataset.ReadKeys(ctx, t.Shop, after, t.Unit.Cursor, t.limits(t.Unit.Dataset).PageRows, func(row []sql.RawBytes) (bool, error) {
 			p.touch(enc, t.Shop, row)
 			return true, nil
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -16,19 +17,18 @@ import (
 	"github.com/prewarm-go/prewarm/internal/testenv"
 )
 
-func TestNextLimitFitsTheRowsSeenIntoAPage(t *testing.T) {
+func TestTheRowsSeenFitIntoAPage(t *testing.T) {
 	t.Parallel()
-	l := Limits{PageRows: 500, PageBytes: 4 << 20}
 	for _, c := range []struct{ rows, bytes, want int }{
-		{0, 0, 500},
-		{5, 0, 500},
-		{500, 50_000, 500},
+		{0, 0, math.MaxInt},
+		{5, 0, math.MaxInt},
+		{500, 4 << 19, 1000},
 		{40, 4 << 20, 40},
 		{20, 4 << 20, 20},
 		{1, 8 << 20, 1},
 		{100_000, 1 << 30, 390},
 	} {
-		require.Equal(t, c.want, nextLimit(c.rows, c.bytes, l), c)
+		require.Equal(t, c.want, fitting(c.rows, c.bytes, 4<<20), c)
 	}
 }
 

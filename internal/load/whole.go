@@ -65,7 +65,7 @@ func (t *task) touchWhole(ctx context.Context) (ledger.Settled, error) {
 func (t *task) readRows(ctx context.Context, p *page) error {
 	spec, enc := t.Dataset.Spec(), t.Dataset.Encoder()
 	return t.Dataset.ReadAll(ctx, t.Shop, func(row []sql.RawBytes) (bool, error) {
-		if p.batch.Bytes() >= t.limits().PageBytes {
+		if p.batch.Bytes() >= t.limits(t.Unit.Dataset).PageBytes {
 			if err := t.write(ctx, p); err != nil {
 				return false, err
 			}

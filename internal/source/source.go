@@ -13,6 +13,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -43,6 +44,27 @@ func (s *Source) Ping(ctx context.Context) error {
 		return fmt.Errorf("ping source %s: %w", s.name, err)
 	}
 	return nil
+}
+
+// tripTries: of several round trips the shortest is the network's; the others waited for a processor.
+const tripTries = 3
+
+// RoundTrip is how long the way to the database and back takes, without anything being done there.
+func (s *Source) RoundTrip(ctx context.Context) (time.Duration, error) {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("measure the way to source %s: %w", s.name, err)
+	}
+	defer conn.Close()
+	shortest := time.Duration(math.MaxInt64)
+	for range tripTries {
+		began := time.Now()
+		if err := conn.PingContext(ctx); err != nil {
+			return 0, fmt.Errorf("measure the way to source %s: %w", s.name, err)
+		}
+		shortest = min(shortest, time.Since(began))
+	}
+	return shortest, nil
 }
 
 // Now is the database's clock.

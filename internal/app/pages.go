@@ -1,0 +1,149 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/prewarm-go/prewarm/internal/api"
+	"github.com/prewarm-go/prewarm/internal/guard"
+	"github.com/prewarm-go/prewarm/internal/load"
+	"github.com/prewarm-go/prewarm/internal/pace"
+	"github.com/prewarm-go/prewarm/internal/source"
+)
+
+const (
+	// tripEvery is how often the way to the sources is measured: a network changes when something fails over.
+	tripEvery = 15 * time.Second
+	// tripWithin bounds one measurement.
+	tripWithin = 5 * time.Second
+)
+
+// pages sizes the pages of this pod: one pager for each dataset, which its slots share.
+type pages struct {
+	bounds pace.Pages
+	start  int               // rows of a dataset's first page
+	zone   func() guard.Zone // what the guard says; pages grow only while it says grow
+	gauge  *prometheus.GaugeVec
+	log    *slog.Logger
+	of     map[string]string // the source of each dataset
+
+	mu     sync.Mutex
+	trips  map[string]time.Duration // to each source and back
+	pagers map[string]*sized
+}
+
+// sized is how large the pages of a dataset are, and why.
+type sized struct {
+	pager  pace.Pager
+	reason string
+	told   int // rows that were last logged
+}
+
+var _ load.Sizes = (*pages)(nil)
+
+func (a *App) newPages(bound []*source.Bound) *pages {
+	po := a.cfg.Policy
+	p := &pages{
+		start: po.PageRows, zone: a.pacer.zone, log: a.log, of: map[string]string{},
+		bounds: pace.Pages{Target: po.PageTime, Bytes: po.PageBytes, Min: min(po.PageRowsMin, po.PageRows), Max: max(po.PageRowsMax, po.PageRows)},
+		gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "prewarm_page_rows", Help: "Rows that the next page of a dataset asks for, in this pod.",
+		}, []string{"dataset"}),
+		trips: map[string]time.Duration{}, pagers: map[string]*sized{},
+	}
+	for _, b := range bound {
+		p.of[b.Spec().Name] = b.Source().Name()
+	}
+	a.reg.MustRegister(p.gauge)
+	return p
+}
+
+// Rows implements load.Sizes.
+func (p *pages) Rows(dataset string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sized(dataset).pager.Rows
+}
+
+func (p *pages) sized(dataset string) *sized {
+	s := p.pagers[dataset]
+	if s == nil {
+		s = &sized{pager: pace.Pager{}.First(p.start, p.bounds), reason: "policy.page_rows"}
+		p.pagers[dataset] = s
+	}
+	return s
+}
+
+// Read implements load.Sizes. The time of a page is taken here: rows are encoded as they come, a tenth of the time that
+// the database needs for them, and that is not taken off.
+func (p *pages) Read(r load.PageRead) {
+	zone := p.zone()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.sized(r.Dataset)
+	page := pace.Page{Rows: r.Rows, Bytes: r.Bytes, Time: r.Time, RoundTrip: p.trips[p.of[r.Dataset]]}
+	s.pager, s.reason = s.pager.Next(page, zone, p.bounds)
+	rows := s.pager.Rows
+	p.gauge.WithLabelValues(r.Dataset).Set(float64(rows))
+	if most, least := max(rows, s.told), min(rows, s.told); most > 2*least {
+		p.log.Debug("pages", "dataset", r.Dataset, "reason", s.reason, "was", s.told)
+		s.told = rows
+	}
+}
+
+// now is how large pages are, as the API shows it.
+func (p *pages) now() []api.Pages {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := []api.Pages{}
+	for dataset, s := range p.pagers {
+		list = append(list, api.Pages{Dataset: dataset, Rows: s.pager.Rows, Reason: s.reason})
+	}
+	slices.SortFunc(list, func(a, b api.Pages) int { return cmp.Compare(a.Dataset, b.Dataset) })
+	return list
+}
+
+// measure measures the way to the sources again and again until the context ends. Of one that does not answer what was
+// known stays.
+func (p *pages) measure(ctx context.Context, sources map[string]*source.Source) {
+	tick := time.NewTicker(tripEvery)
+	defer tick.Stop()
+	for {
+		for _, src := range sources {
+			p.trip(ctx, src)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (p *pages) trip(ctx context.Context, src *source.Source) {
+	ctx, cancel := context.WithTimeout(ctx, tripWithin)
+	defer cancel()
+	trip, err := src.RoundTrip(ctx)
+	if err != nil {
+		p.log.DebugContext(ctx, "measure the way to a source; it is tried again", "source", src.Name(), "error", err)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trips[src.Name()] = trip
+}
+
+// zone is what the guard said when the width was last published; hold if nothing was heard for long.
+func (p *pacer) zone() guard.Zone {
+	last := p.now().last
+	if last == nil {
+		return guard.Hold
+	}
+	return guard.Worst(last.Guard).Zone
+}

@@ -1,0 +1,94 @@
+package app
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/guard"
+	"github.com/prewarm-go/prewarm/internal/load"
+	"github.com/prewarm-go/prewarm/internal/pace"
+)
+
+// read tells of n pages of the rows that were asked for, of 1 µs a row and the way there and back.
+func (p *pages) read(n int, trip time.Duration) {
+	for range n {
+		rows := p.Rows("users")
+		p.Read(load.PageRead{Dataset: "users", Rows: rows, Bytes: 300 * rows, Time: time.Duration(rows)*time.Microsecond + trip})
+	}
+}
+
+func newTestPages(t *testing.T, change func(*config.Policy)) (p *pages, zone *guard.Zone, reg *prometheus.Registry) {
+	t.Helper()
+	a := &App{cfg: config.Config{Policy: config.Defaults().Policy}, log: slog.New(slog.DiscardHandler), reg: prometheus.NewRegistry()}
+	change(&a.cfg.Policy)
+	p, zone = a.newPages(nil), new(guard.Zone)
+	p.zone = func() guard.Zone { return *zone }
+	p.of["users"] = "main"
+	return p, zone, a.reg
+}
+
+func TestPagesFollowTheTimeOfTheSourceWithoutTheWayToIt(t *testing.T) {
+	t.Parallel()
+	p, _, reg := newTestPages(t, func(*config.Policy) {})
+	require.Equal(t, 500, p.Rows("users"))
+	p.trips["main"] = 2 * time.Millisecond
+	p.bounds.Target = time.Millisecond
+	p.read(30, 2*time.Millisecond)
+	require.InDelta(t, 1000, p.Rows("users"), 1)
+	require.Equal(t, 500, p.Rows("other"))
+	require.Len(t, p.now(), 2)
+	require.Equal(t, "users", p.now()[1].Dataset)
+	require.Contains(t, p.now()[1].Reason, "1ms")
+	found, err := reg.Gather()
+	require.NoError(t, err)
+	require.InDelta(t, 1000, found[0].GetMetric()[0].GetGauge().GetValue(), 1)
+}
+
+func TestPagesGrowOnlyWhileTheGuardSaysGrow(t *testing.T) {
+	t.Parallel()
+	p, zone, _ := newTestPages(t, func(po *config.Policy) { po.PageRows = 100 })
+	*zone = guard.Hold
+	p.read(20, 0)
+	require.Equal(t, 100, p.Rows("users"))
+	*zone = guard.Grow
+	p.read(20, 0)
+	require.InDelta(t, 500, p.Rows("users"), 1)
+}
+
+func TestPagesKeepToWhatIsConfigured(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		rows, least, most int
+		perRow            time.Duration
+		want              int
+	}{
+		"at least":                      {500, 200, 5000, time.Millisecond, 200},
+		"at most":                       {500, 50, 800, 1, 800},
+		"fixed":                         {20, 50, 20, 1, 20},
+		"a start below the least is it": {20, 50, 5000, time.Millisecond, 20},
+		"a start above the most is it":  {6000, 50, 5000, 1, 6000},
+	} {
+		p, _, _ := newTestPages(t, func(po *config.Policy) { po.PageRows, po.PageRowsMin, po.PageRowsMax = c.rows, c.least, c.most })
+		for range 30 {
+			rows := p.Rows("users")
+			p.Read(load.PageRead{Dataset: "users", Rows: rows, Time: time.Duration(rows) * c.perRow})
+		}
+		require.Equal(t, c.want, p.Rows("users"), name)
+	}
+}
+
+func TestAPodThatHeardNothingDoesNotLetPagesGrow(t *testing.T) {
+	t.Parallel()
+	var p pacer
+	require.Equal(t, guard.Hold, p.zone())
+	heard := &pace.Published{Guard: []guard.Verdict{{Zone: guard.Grow}}}
+	p.hear(heard, time.Now(), func(*pace.Published, time.Time) (int, bool, string) { return 1, false, "" })
+	require.Equal(t, guard.Grow, p.zone())
+	p.heard = time.Now().Add(-pace.Silence - time.Second)
+	require.Equal(t, guard.Hold, p.zone())
+}
