@@ -79,6 +79,7 @@ func probe(ctx context.Context, client redis.UniversalClient) error {
 	return fmt.Errorf("check the cache's redis: %w", err)
 }
 
+// EachMaster calls check with each master of a cluster, or with the one server there is.
 func EachMaster(ctx context.Context, client redis.UniversalClient,
 	check func(context.Context, redis.UniversalClient) error,
 ) error {
