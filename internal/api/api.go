@@ -80,16 +80,18 @@ type Alerts interface{ Recent() []alert.Alert }
 
 // Deps is what an API stands on. Handlers that are nil are not mounted; all else is needed.
 type Deps struct {
-	Intake Intake
-	Runs   Runs
-	Health Health
-	Width  Width
-	Plans  Plans
-	Alerts Alerts
+	Intake  Intake
+	Runs    Runs
+	Health  Health
+	Width   Width
+	Plans   Plans
+	Alerts  Alerts
+	History History
 
-	Board           http.Handler // the page at / and its files under /board/; it must hold no data
-	Monitor         http.Handler // asynqmon with RootPath MonitorPath, for operators
-	MonitorReadOnly http.Handler // the same with ReadOnly, for viewers
+	Board           http.Handler                                                // the page at / and its files under /board/
+	Login           func(w http.ResponseWriter, status int, next, wrong string) // answers the page that asks for a token
+	Monitor         http.Handler                                                // asynqmon with RootPath MonitorPath, for operators
+	MonitorReadOnly http.Handler                                                // the same with ReadOnly, for viewers
 	Metrics         http.Handler
 
 	Listen  string         // host:port; port 0 takes a free one
@@ -107,6 +109,7 @@ type API struct {
 	deps    Deps
 	log     *slog.Logger
 	logins  logins
+	live    live
 	handler http.Handler
 	server
 }
@@ -117,6 +120,7 @@ func New(deps Deps) (*API, error) {
 		return nil, openError(deps.Listen)
 	}
 	a := &API{deps: deps, log: cmp.Or(deps.Log, slog.Default()), logins: newLogins(deps.Tokens)}
+	a.live = live{read: a.look, history: deps.History}
 	a.handler = a.guarded(a.routes())
 	return a, nil
 }
@@ -129,6 +133,7 @@ func (a *API) routes() *http.ServeMux {
 	a.resources(mux)
 	mux.HandleFunc("GET /healthz", a.healthz)
 	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.HandleFunc("GET /v1/events", a.events)
 	mux.HandleFunc("POST /login", a.login)
 	mux.HandleFunc("POST /logout", a.logout)
 	if a.deps.Board != nil {
@@ -153,7 +158,15 @@ func (a *API) monitor(w http.ResponseWriter, r *http.Request) {
 	a.deps.MonitorReadOnly.ServeHTTP(w, r)
 }
 
-func (a *API) healthz(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") }
+// healthz is open to everybody, and therefore says nothing but that the process lives, or, with ?ready, whether it is
+// ready: probes of Kubernetes cannot send a token.
+func (a *API) healthz(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Has("ready") {
+		a.readyz(w, r)
+		return
+	}
+	plain(w, http.StatusOK, "ok")
+}
 
 func (a *API) readyz(w http.ResponseWriter, r *http.Request) {
 	if err := a.deps.Health.Ready(r.Context()); err != nil {

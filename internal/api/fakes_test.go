@@ -47,6 +47,7 @@ type fake struct {
 	state    ledger.RunState // of the run; default: as aRun
 	override *pace.Override
 	switches []ledger.Switch
+	samples  []Sample
 	err      error // of Runs
 	sick     error // of Ready
 }
@@ -202,6 +203,16 @@ func (f *fake) Verdicts(context.Context) map[string]pace.Verdict {
 
 func (f *fake) Recent() []alert.Alert { return []alert.Alert{{Name: alert.RunLate, At: noon}} }
 
+func (f *fake) Samples(after time.Time) []Sample {
+	var newer []Sample
+	for _, s := range f.samples {
+		if s.At.After(after) {
+			newer = append(newer, s)
+		}
+	}
+	return newer
+}
+
 func page(text string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) })
 }
@@ -209,7 +220,12 @@ func page(text string) http.Handler {
 func newAPI(t *testing.T, f *fake, with []config.Token) *API {
 	t.Helper()
 	a, err := New(Deps{
-		Intake: f, Runs: f, Health: f, Width: f, Plans: f, Alerts: f, Board: page("board"), Monitor: page("full"),
+		Intake: f, Runs: f, Health: f, Width: f, Plans: f, Alerts: f, History: f, Board: page("board"),
+		Login: func(w http.ResponseWriter, status int, next, wrong string) {
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, "login "+next+" "+wrong)
+		}, Monitor: page("full"),
 		MonitorReadOnly: page("read-only"), Metrics: page("metrics"), Listen: "127.0.0.1:0", Tokens: with,
 		Version: "test", Log: slog.New(slog.DiscardHandler),
 	})

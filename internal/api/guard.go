@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -99,19 +98,19 @@ func loopbackHost(hostport string) bool {
 	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
 }
 
-// public says which requests need no login. None of them shows anything about the work.
+// public says which requests need no login: to see whether the process lives, and to log in.
 func public(r *http.Request) bool {
 	switch r.URL.Path {
 	case "/login", "/logout":
 		return r.Method == http.MethodPost
-	case "/healthz", "/readyz", "/":
-	default:
-		if !strings.HasPrefix(r.URL.Path, "/board/") {
-			return false
-		}
+	case "/healthz":
+		return reads(r.Method)
 	}
-	return r.Method == http.MethodGet || r.Method == http.MethodHead
+	return false
 }
+
+// reads says that a request changes nothing.
+func reads(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
 // allowed lets those in who may do what they ask for.
 func (a *API) allowed(next http.Handler) http.Handler {
@@ -128,7 +127,7 @@ func (a *API) allowed(next http.Handler) http.Handler {
 		who, ok := a.logins.identify(r, time.Now())
 		switch {
 		case !ok && toBrowser(r):
-			http.Redirect(w, r, "/?next="+url.QueryEscape(r.URL.Path), http.StatusSeeOther)
+			a.deps.Login(w, http.StatusUnauthorized, r.URL.Path, "")
 		case !ok:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="prewarm"`)
 			problem(w, http.StatusUnauthorized, "send Authorization: Bearer with a token of the configuration (http.tokens)")
@@ -140,8 +139,7 @@ func (a *API) allowed(next http.Handler) http.Handler {
 	})
 }
 
-// toBrowser says whether a person opened a page of asynqmon, which has no login form of its own.
+// toBrowser says whether a person opened a page.
 func toBrowser(r *http.Request) bool {
-	return r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, MonitorPath+"/") &&
-		strings.Contains(r.Header.Get("Accept"), "text/html")
+	return r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html")
 }

@@ -9,8 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -38,7 +40,7 @@ const (
 type identity struct{ name, role string }
 
 func (i identity) may(method string) bool {
-	return i.role == config.RoleOperator || method == http.MethodGet || method == http.MethodHead
+	return i.role == config.RoleOperator || reads(method)
 }
 
 type identityKey struct{}
@@ -112,30 +114,38 @@ func sign(t config.Token, end int64) string {
 	return text + "." + enc.EncodeToString(mac.Sum(nil))
 }
 
-// login makes a session for a browser: the token comes as JSON {"token": "…"}, or as a form's field.
+// login makes a session for a browser: the token comes as JSON {"token": "…"}, or from the login page's form, which
+// leads on to the page that was asked for.
 func (a *API) login(w http.ResponseWriter, r *http.Request) {
-	if a.logins.off() {
-		w.WriteHeader(http.StatusNoContent)
-		return
-	}
-	token, err := givenToken(w, r)
+	given, err := givenToken(w, r)
 	if err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	t, ok := a.logins.bearer(token)
-	if !ok {
-		a.log.WarnContext(r.Context(), "login refused", "from", r.RemoteAddr)
-		problem(w, http.StatusUnauthorized, "this is not a token of the configuration (http.tokens)")
+	if !a.logins.off() {
+		t, ok := a.logins.bearer(given.Token)
+		if !ok {
+			a.log.WarnContext(r.Context(), "login refused", "from", r.RemoteAddr)
+			a.refuse(w, given)
+			return
+		}
+		http.SetCookie(w, a.cookie(r, sign(t, time.Now().Add(sessionTime).Unix()), int(sessionTime.Seconds())))
+	}
+	given.leadOn(w, r)
+}
+
+func (a *API) refuse(w http.ResponseWriter, given credentials) {
+	const wrong = "this is not a token of the configuration (http.tokens)"
+	if given.form {
+		a.deps.Login(w, http.StatusUnauthorized, given.Next, wrong)
 		return
 	}
-	http.SetCookie(w, a.cookie(r, sign(t, time.Now().Add(sessionTime).Unix()), int(sessionTime.Seconds())))
-	w.WriteHeader(http.StatusNoContent)
+	problem(w, http.StatusUnauthorized, wrong)
 }
 
 func (a *API) logout(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, a.cookie(r, "", -1))
-	w.WriteHeader(http.StatusNoContent)
+	credentials{form: isForm(r)}.leadOn(w, r)
 }
 
 func (a *API) cookie(r *http.Request, value string, age int) *http.Cookie {
@@ -145,17 +155,41 @@ func (a *API) cookie(r *http.Request, value string, age int) *http.Cookie {
 	}
 }
 
-func givenToken(w http.ResponseWriter, r *http.Request) (string, error) {
+// credentials are what a login brings.
+type credentials struct {
+	Token string
+	Next  string `json:"-"` // where a form leads to
+	form  bool
+}
+
+// leadOn answers what went well: to a form with another page, of this server only.
+func (c credentials) leadOn(w http.ResponseWriter, r *http.Request) {
+	if !c.form {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	next := "/"
+	if u, err := url.Parse(c.Next); err == nil && u.Host == "" && u.Scheme == "" && strings.HasPrefix(u.Path, MonitorPath+"/") {
+		next = u.Path
+	}
+	http.Redirect(w, r, next, http.StatusSeeOther)
+}
+
+func isForm(r *http.Request) bool {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return kind == "application/x-www-form-urlencoded"
+}
+
+func givenToken(w http.ResponseWriter, r *http.Request) (given credentials, err error) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxLoginBody)
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
+	if isForm(r) {
 		if err := r.ParseForm(); err != nil {
-			return "", errors.New("the form cannot be read")
+			return given, errors.New("the form cannot be read")
 		}
-		return r.PostForm.Get("token"), nil
+		return credentials{r.PostForm.Get("token"), r.PostForm.Get("next"), true}, nil
 	}
-	var body struct{ Token string }
-	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-		return "", errors.New(`send {"token": "…"}`)
+	if err := json.NewDecoder(r.Body).Decode(&given); err != nil && !errors.Is(err, io.EOF) {
+		return given, errors.New(`send {"token": "…"}`)
 	}
-	return body.Token, nil
+	return given, nil
 }

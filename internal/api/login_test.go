@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,18 @@ func TestASessionIsWorthItsToken(t *testing.T) {
 	require.Equal(t, 401, ask(a, "GET", "/v1/runs", "", cookie(c), bearer("wrong")).Code, "a wrong token is not made good")
 
 	form := header{"Content-Type": "application/x-www-form-urlencoded"}
-	require.Equal(t, 204, ask(a, "POST", "/login", "token="+viewerToken, form).Code)
+	w := ask(a, "POST", "/login", "next=/asynqmon/queues/x&token="+viewerToken, form)
+	require.Equal(t, 303, w.Code)
+	require.Equal(t, "/asynqmon/queues/x", w.Header().Get("Location"))
+	require.NotEmpty(t, w.Result().Cookies())
+	for _, next := range []string{"", "/", "//evil.example/asynqmon/", "https://evil.example/asynqmon/", "/\\evil.example", "/v1/runs"} {
+		w := ask(a, "POST", "/login", url.Values{"token": {viewerToken}, "next": {next}}.Encode(), form)
+		require.Equal(t, "/", w.Header().Get("Location"), next)
+	}
+	w = ask(a, "POST", "/login", "next=/asynqmon/&token=wrong", form)
+	require.Contains(t, w.Body.String(), "login /asynqmon/ this is not a token")
+	require.Empty(t, w.Result().Cookies())
+	require.Equal(t, 303, ask(a, "POST", "/logout", "", form, cookie(c)).Code)
 	require.Equal(t, 401, ask(a, "POST", "/login", "token=wrong", form).Code)
 	require.Equal(t, 401, ask(a, "POST", "/login", "token=", form).Code)
 	require.Equal(t, 400, ask(a, "POST", "/login", strings.Repeat("x", 10<<10), header{"Content-Type": "application/json"}).Code)

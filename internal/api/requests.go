@@ -22,6 +22,7 @@ type Warm struct {
 	BroadcastID string    `json:"broadcast_id,omitempty" doc:"default: made up"`
 	StartsAt    time.Time `json:"starts_at,omitzero" doc:"default: now"`
 	EndsAt      time.Time `json:"ends_at,omitzero" doc:"default: four hours after starts_at"`
+	Reason      string    `json:"reason,omitempty" maxLength:"500" doc:"why; recorded with who did it"`
 }
 
 type byHand struct {
@@ -47,10 +48,12 @@ func (a *API) announce(ctx context.Context, in *announcement) (*out[intake.Answe
 
 // warm answers an outcome; an invalid one is the whole request's and therefore an error.
 func (a *API) warm(ctx context.Context, in *byHand) (*out[intake.Outcome], error) {
-	w := intake.WarmNow{Who: whoIs(ctx).name}
+	w, why := intake.WarmNow{Who: whoIs(ctx).name}, ""
 	if in.Body != nil {
 		w.BroadcastID, w.StartsAt, w.EndsAt = in.Body.BroadcastID, in.Body.StartsAt, in.Body.EndsAt
+		why = in.Body.Reason
 	}
+	a.log.InfoContext(ctx, "warm by hand", "shop", in.Shop, "who", w.Who, "why", why)
 	o, err := a.deps.Intake.WarmNow(ctx, in.Shop, w)
 	if err == nil && o.Outcome == intake.Invalid {
 		return nil, huma.Error422UnprocessableEntity(o.Reason)

@@ -48,9 +48,9 @@ var access = []struct {
 	{"POST", "/asynqmon/api/queues/warm:pause", 401, 403, 200},
 	{"DELETE", "/asynqmon/api/queues/warm", 401, 403, 200},
 	{"GET", "/healthz", 200, 200, 200},
-	{"GET", "/readyz", 200, 200, 200},
-	{"GET", "/", 200, 200, 200},
-	{"GET", "/board/board.js", 200, 200, 200},
+	{"GET", "/readyz", 401, 200, 200},
+	{"GET", "/", 401, 200, 200},
+	{"GET", "/board/board.js", 401, 200, 200},
 	{"POST", "/login", 401, 401, 401}, // without a token in the body
 	{"POST", "/logout", 204, 204, 204},
 	{"GET", "/login", 401, 405, 405},
@@ -128,6 +128,6 @@ func TestAsynqmonIsReadOnlyForViewers(t *testing.T) {
 	require.Equal(t, "full", ask(a, "GET", "/asynqmon/", "", bearer(operatorToken)).Body.String())
 
 	w := ask(a, "GET", "/asynqmon/queues/warm", "", header{"Accept": "text/html,*/*"})
-	require.Equal(t, http.StatusSeeOther, w.Code, "a person is sent to the login form")
-	require.Equal(t, "/?next=%2Fasynqmon%2Fqueues%2Fwarm", w.Header().Get("Location"))
+	require.Equal(t, http.StatusUnauthorized, w.Code)
+	require.Equal(t, "login /asynqmon/queues/warm ", w.Body.String(), "a person is asked for a token")
 }

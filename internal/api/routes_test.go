@@ -138,9 +138,15 @@ func TestMovesOfARun(t *testing.T) {
 
 func TestReadinessTellsStrangersNoDetails(t *testing.T) {
 	t.Parallel()
-	w := ask(newAPI(t, &fake{sick: errors.New("ledger at 10.0.0.7 does not answer")}, tokens), "GET", "/readyz", "")
-	require.Equal(t, 503, w.Code)
-	require.Equal(t, "not ready\n", w.Body.String())
+	f := &fake{sick: errors.New("ledger at 10.0.0.7 does not answer")}
+	a := newAPI(t, f, tokens)
+	for _, w := range []*httptest.ResponseRecorder{ask(a, "GET", "/healthz?ready", ""), ask(a, "GET", "/readyz", "", bearer(viewerToken))} {
+		require.Equal(t, 503, w.Code)
+		require.Equal(t, "not ready\n", w.Body.String())
+	}
+	require.Equal(t, 200, ask(a, "GET", "/healthz", "").Code, "it lives")
+	f.sick = nil
+	require.Equal(t, 200, ask(a, "GET", "/healthz?ready", "").Code)
 }
 
 func TestWhatARunWaitsFor(t *testing.T) {

@@ -55,6 +55,7 @@ func (a *API) Start(ctx context.Context) error {
 		Handler: a.handler, TLSConfig: secure, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime,
 		IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
+	a.http.RegisterOnShutdown(a.live.close) // or it would wait for the streams to end
 	go a.serve(ln, secure != nil)
 	return nil
 }
@@ -84,6 +85,7 @@ func (a *API) Stop(ctx context.Context) error {
 		err = errors.Join(fmt.Errorf("stop serving HTTP: %w", err), a.http.Close())
 	}
 	<-a.done
+	a.live.close()
 	return err
 }
 

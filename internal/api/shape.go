@@ -94,6 +94,7 @@ type Pod struct {
 	Pod       string     `json:"pod"`
 	Version   string     `json:"version"`
 	Slots     int        `json:"slots"`
+	Rows      int64      `json:"rows_written" doc:"since it started"`
 	StartedAt *time.Time `json:"started_at"`
 	SeenAt    *time.Time `json:"seen_at" doc:"its last heartbeat"`
 }
@@ -154,7 +155,7 @@ func rejectsOf(rows []ledger.RejectedRow) []Reject {
 func podsOf(pods []ledger.Pod) []Pod {
 	list := make([]Pod, len(pods))
 	for i, p := range pods {
-		list[i] = Pod{Pod: p.ID, Version: p.Version, Slots: p.Slots, StartedAt: at(p.StartedAt), SeenAt: at(p.BeatAt)}
+		list[i] = Pod{Pod: p.ID, Version: p.Version, Slots: p.Slots, Rows: p.Rows, StartedAt: at(p.StartedAt), SeenAt: at(p.BeatAt)}
 	}
 	return list
 }

@@ -76,6 +76,8 @@ type App struct {
 
 	pacer   pacer
 	pages   *pages
+	loading *load.Metrics
+	evening evening
 	learner *pace.Learner
 
 	loops   sync.WaitGroup
@@ -268,10 +270,11 @@ func (a *App) assemble(bound []*source.Bound) error {
 		a.alerts.Raise(ctx, alert.Alert{Name: alert.MemoryHigh, Severity: alert.Warning, Summary: "pod " + a.id + ": " + summary,
 			Remedy: "give the pod more memory, or lower width.max_per_pod or policy.page_bytes"})
 	}
+	a.loading = load.NewMetrics(a.reg)
 	handler := &workers.LoadHandler{
 		Pod: a.id, Ledger: a.ledger, Leases: leases, Settler: settler, Datasets: loaded, Expire: p.Expire, Retry: retry,
 		Loader: &load.Loader{
-			Ledger: a.ledger, Cache: writer, Sizes: a.pages, Share: mem.Share, Learn: a.learn, Metrics: load.NewMetrics(a.reg),
+			Ledger: a.ledger, Cache: writer, Sizes: a.pages, Share: mem.Share, Learn: a.learn, Metrics: a.loading,
 			Limits: load.Limits{PageRows: p.PageRows, PageBytes: p.PageBytes, MaxRejects: p.MaxRejects},
 		},
 		Alerts: a.alerts, Drain: a.drain, Hold: a.pacer.held, Metrics: workers.NewMetrics(a.reg), Log: a.log,

@@ -56,6 +56,9 @@ func (a *App) pulse(ctx context.Context) {
 		if err := a.follow(ctx); err != nil && ctx.Err() == nil {
 			a.log.WarnContext(ctx, "follow the width", "error", err)
 		}
+		if err := a.remember(ctx); err != nil && ctx.Err() == nil {
+			a.log.WarnContext(ctx, "remember the evening for the board", "error", err)
+		}
 		if n%straysEvery != 0 {
 			continue
 		}
@@ -78,7 +81,7 @@ func (a *App) lookForStrays(ctx context.Context) error {
 func (a *App) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, beatEvery)
 	defer cancel()
-	if err := a.ledger.Beat(ctx, ledger.Pod{ID: a.id, Version: a.opts.Version, Slots: a.pool.Size()}); err != nil {
+	if err := a.ledger.Beat(ctx, ledger.Pod{ID: a.id, Version: a.opts.Version, Slots: a.pool.Size(), Rows: a.loading.Written()}); err != nil {
 		return err
 	}
 	return nil

@@ -13,6 +13,7 @@ type Pod struct {
 	ID        string
 	Version   string
 	Slots     int
+	Rows      int64 // written since it started
 	StartedAt time.Time
 	BeatAt    time.Time
 }
@@ -20,10 +21,10 @@ type Pod struct {
 // Beat says that a pod is alive. Liveness is kept here and not in Redis, so that one clock, the database's, decides it
 // in the same statement that takes the work away.
 func (s *Store) Beat(ctx context.Context, p Pod) error {
-	n, err := s.exec(ctx, s.db, `UPDATE pods SET beat_us = :now, slots = ? WHERE pod = ?`, p.Slots, p.ID)
+	n, err := s.exec(ctx, s.db, `UPDATE pods SET beat_us = :now, slots = ?, rows_written = ? WHERE pod = ?`, p.Slots, p.Rows, p.ID)
 	if err == nil && n == 0 {
-		_, err = s.exec(ctx, s.db, s.dialect.insertIgnore+` INTO pods (pod, version, slots, started_us, beat_us) VALUES (?, ?, ?, :now, :now)`,
-			p.ID, p.Version, p.Slots)
+		_, err = s.exec(ctx, s.db, s.dialect.insertIgnore+` INTO pods (pod, version, slots, rows_written, started_us, beat_us) VALUES (?, ?, ?, ?, :now, :now)`,
+			p.ID, p.Version, p.Slots, p.Rows)
 	}
 	if err != nil {
 		return fmt.Errorf("heartbeat: %w", err)
@@ -42,7 +43,7 @@ func (s *Store) Leave(ctx context.Context, pod string) error {
 
 // Pods are the pods whose heartbeat is younger than dead.
 func (s *Store) Pods(ctx context.Context, dead time.Duration) ([]Pod, error) {
-	rows, err := s.db.QueryContext(ctx, s.text(`SELECT pod, version, slots, started_us, beat_us FROM pods WHERE beat_us > :now - ? ORDER BY started_us, pod`),
+	rows, err := s.db.QueryContext(ctx, s.text(`SELECT pod, version, slots, rows_written, started_us, beat_us FROM pods WHERE beat_us > :now - ? ORDER BY started_us, pod`),
 		dead.Microseconds())
 	if err != nil {
 		return nil, fmt.Errorf("list pods: %w", err)
@@ -52,7 +53,7 @@ func (s *Store) Pods(ctx context.Context, dead time.Duration) ([]Pod, error) {
 	for rows.Next() {
 		var p Pod
 		var started, beat int64
-		if err := rows.Scan(&p.ID, &p.Version, &p.Slots, &started, &beat); err != nil {
+		if err := rows.Scan(&p.ID, &p.Version, &p.Slots, &p.Rows, &started, &beat); err != nil {
 			return nil, fmt.Errorf("list pods: %w", err)
 		}
 		p.StartedAt, p.BeatAt = fromMicros(started), fromMicros(beat)

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,6 +16,7 @@ const (
 
 // Metrics counts what the pipeline does. A nil Metrics counts nothing.
 type Metrics struct {
+	written  atomic.Int64
 	rows     *prometheus.CounterVec
 	rejected *prometheus.CounterVec
 	pages    *prometheus.CounterVec
@@ -42,11 +44,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
+// Written is how many rows were written so far.
+func (m *Metrics) Written() int64 { return m.written.Load() }
+
 func (m *Metrics) page(dataset string, rows, rejected int) {
 	if m == nil {
 		return
 	}
 	m.rows.WithLabelValues(dataset).Add(float64(rows))
+	m.written.Add(int64(rows))
 	m.pages.WithLabelValues(dataset).Inc()
 	if rejected > 0 {
 		m.rejected.WithLabelValues(dataset).Add(float64(rejected))
