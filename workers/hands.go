@@ -18,10 +18,11 @@ type unitKey struct {
 // hand is one unit that this pod works on, from before its claim until after its last write.
 type hand struct {
 	unitKey
-	shop   string
-	stop   context.CancelCauseFunc
-	claim  int64 // 0: not claimed yet; guarded by hands.mu
-	paused atomic.Pointer[string]
+	shop    string
+	dataset string
+	stop    context.CancelCauseFunc
+	claim   int64 // 0: not claimed yet; guarded by hands.mu
+	paused  atomic.Pointer[string]
 }
 
 // hands are the units that this pod works on.
@@ -30,13 +31,13 @@ type hands struct {
 	held map[*hand]struct{}
 }
 
-func (h *hands) take(k unitKey, shop string, stop context.CancelCauseFunc) *hand {
+func (h *hands) take(k unitKey, shop, dataset string, stop context.CancelCauseFunc) *hand {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.held == nil {
 		h.held = map[*hand]struct{}{}
 	}
-	one := &hand{unitKey: k, shop: shop, stop: stop}
+	one := &hand{unitKey: k, shop: shop, dataset: dataset, stop: stop}
 	h.held[one] = struct{}{}
 	return one
 }

@@ -181,7 +181,7 @@ func (h *LoadHandler) hold(ctx context.Context, run ledger.Run, unit ledger.Unit
 	defer hold.Leave()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	hand := h.hands.take(unitKey{run.ID, unit.Epoch, unit.Unit}, run.ShopID, cancel)
+	hand := h.hands.take(unitKey{run.ID, unit.Epoch, unit.Unit}, run.ShopID, unit.Dataset, cancel)
 	defer h.hands.drop(hand)
 	u, err := h.Ledger.Claim(ctx, run.ID, unit.Epoch, unit.Unit, seq, h.Pod)
 	if errors.Is(err, ledger.ErrNotClaimable) {

@@ -67,7 +67,7 @@ func (h *LoadHandler) Look(ctx context.Context) error {
 			hand.stop(errCalledOff)
 		}
 		for _, w := range switches {
-			if w.Covers(hand.shop, hand.run) {
+			if w.Covers(hand.shop, hand.run, hand.dataset) {
 				why := w.String()
 				hand.paused.Store(&why)
 			}

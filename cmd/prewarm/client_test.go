@@ -96,7 +96,9 @@ func TestSwitchesOfAShopAndOfEverything(t *testing.T) {
 	require.Contains(t, r.out, "paused: everything, since -, by me: slow")
 	require.Contains(t, prewarm(t, "", "cancel", "--shop", "7", "--server", s.URL).out, "3 runs called off")
 	require.Equal(t, []string{"POST /v1/pause", "POST /v1/shops/7/cancel"}, s.asked)
-	for _, args := range [][]string{{"pause"}, {"pause", "r1", "--all"}, {"resume", "--shop", "7", "--all"}} {
+	ends := serverWith(t, 200, map[string]string{"POST /v1/datasets/users/resume": `{"switches": []}`})
+	require.Contains(t, prewarm(t, "", "resume", "--dataset", "users", "--server", ends.URL).out, "nothing is paused")
+	for _, args := range [][]string{{"pause"}, {"pause", "r1", "--dataset", "users"}, {"cancel", "--dataset", "users"}, {"pause", "r1", "--all"}, {"resume", "--shop", "7", "--all"}} {
 		require.Equal(t, exitUsage, prewarm(t, "", append(args, "--server", s.URL)...).code, args)
 	}
 }

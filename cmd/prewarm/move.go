@@ -38,6 +38,24 @@ type turn struct {
 	All  bool   `help:"Instead of a run: everything."`
 }
 
+// hold is what pause and resume have in common: they act on datasets too.
+type hold struct {
+	turn
+	Dataset string `placeholder:"NAME" help:"Instead of a run: this dataset, of all shops."`
+}
+
+func (c hold) do(t *terminal, verb string) error {
+	if c.Dataset == "" {
+		return c.turn.do(t, verb)
+	}
+	if c.ID != "" || c.Shop != "" || c.All {
+		return errOneOf
+	}
+	return c.switched(t, verb, "/v1/datasets/"+url.PathEscape(c.Dataset)+"/"+verb)
+}
+
+var errOneOf = usageError{errors.New("name one of: a run, --shop ID, --all; pause and resume also take --dataset NAME")}
+
 func (c turn) do(t *terminal, verb string) error {
 	given := 0
 	for _, is := range []bool{c.ID != "", c.Shop != "", c.All} {
@@ -48,12 +66,16 @@ func (c turn) do(t *terminal, verb string) error {
 	path := "/v1/" + verb
 	switch {
 	case given != 1:
-		return usageError{errors.New("name one of: a run, --shop ID, --all")}
+		return errOneOf
 	case c.ID != "":
 		return c.run(t, verb, c.ID)
 	case c.Shop != "":
 		path = "/v1/shops/" + url.PathEscape(c.Shop) + "/" + verb
 	}
+	return c.switched(t, verb, path)
+}
+
+func (c turn) switched(t *terminal, verb, path string) error {
 	var list api.SwitchList
 	if err := c.post(t, path, api.Reason{Reason: c.Reason}, &list); err != nil {
 		return err

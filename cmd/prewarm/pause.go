@@ -1,5 +1,5 @@
 package main
 
-type pauseCmd struct{ turn }
+type pauseCmd struct{ hold }
 
 func (c *pauseCmd) Run(t *terminal) error { return c.do(t, "pause") }

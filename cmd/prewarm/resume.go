@@ -1,5 +1,5 @@
 package main
 
-type resumeCmd struct{ turn }
+type resumeCmd struct{ hold }
 
 func (c *resumeCmd) Run(t *terminal) error { return c.do(t, "resume") }

@@ -13,6 +13,7 @@ const (
 	CacheLost         = "cache_lost"         // a cache has lost what was written to it
 	MemoryHigh        = "memory_high"        // a pod comes close to its memory limit
 	GuardStop         = "guard_stop"         // a server is so unwell that all work has stopped
+	PlanWentBad       = "plan_went_bad"      // a dataset's pages read far more rows than they return; the dataset is paused
 	CeilingBinds      = "ceiling_binds"      // more slots are needed than can be used
 	PodDied           = "pod_died"           // a pod's work was taken over
 	BroadcastEnded    = "broadcast_ended"    // a broadcast ended before its run was ready

@@ -27,6 +27,8 @@ var access = []struct {
 	{"POST", "/v1/shops/{shop}/cancel", 401, 403, 200},
 	{"POST", "/v1/shops/{shop}/pause", 401, 403, 200},
 	{"POST", "/v1/shops/{shop}/resume", 401, 403, 200},
+	{"POST", "/v1/datasets/{dataset}/pause", 401, 403, 200},
+	{"POST", "/v1/datasets/{dataset}/resume", 401, 403, 200},
 	{"POST", "/v1/cancel", 401, 403, 200},
 	{"POST", "/v1/pause", 401, 403, 200},
 	{"POST", "/v1/resume", 401, 403, 200},

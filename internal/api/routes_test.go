@@ -182,6 +182,12 @@ func TestWhatARunWaitsFor(t *testing.T) {
 	require.Equal(t, "a free slot", waitsFor(Story{Run: due, Holder: "r1"}, now))
 	pause := []ledger.Switch{{Scope: ledger.Scope{Kind: ledger.ScopeShop, ID: "1001"}, Who: "me", Why: "too slow"}}
 	require.Equal(t, "its resuming: shop 1001 is paused by me: too slow", waitsFor(Story{Run: due, Switches: pause}, now))
+	stopped := []ledger.Switch{{Scope: ledger.Scope{Kind: ledger.ScopeDataset, ID: "users"}, Who: "pod-a", Why: "its plan went bad"}}
+	for dataset, want := range map[string]string{"users": "its resuming: dataset users is paused by pod-a: its plan went bad", "products": "a free slot"} {
+		s := Story{Run: warming, Units: []ledger.Unit{{State: ledger.UnitWaiting, Dataset: dataset}}, Switches: stopped}
+		require.Equal(t, want, waitsFor(s, now))
+		require.Equal(t, "loading", stage(s), "the other datasets go on")
+	}
 	require.Equal(t, "paused", stage(Story{Run: due, Switches: pause}))
 	require.Equal(t, "ready", stage(Story{Run: ledger.Run{State: ledger.RunReady, ShopID: "1001"}, Switches: pause}))
 }

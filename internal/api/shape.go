@@ -109,7 +109,7 @@ func runOf(s Story, now time.Time) Run {
 		Tier: r.Tier, Force: r.Force, Urgent: r.Urgent, CreatedAt: at(r.CreatedAt),
 		UnitsTotal: r.UnitsTotal, UnitsDone: r.UnitsDone, UnitsFailed: r.UnitsFailed,
 		MarginSeconds: margin(r), ETASeconds: eta(r, now), WaitsFor: waitsFor(s, now),
-		Stage: stage(s), Status: status(r.State), Paused: paused(s), Verdict: verdictOf(s),
+		Stage: stage(s), Status: status(r.State), Paused: paused(s, ""), Verdict: verdictOf(s),
 	}
 }
 

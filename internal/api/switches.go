@@ -12,8 +12,8 @@ import (
 
 // Switch is a pause that is in force.
 type Switch struct {
-	Scope string     `json:"scope" enum:"all,shop,run"`
-	ID    string     `json:"id" doc:"the shop's or the run's; empty for all"`
+	Scope string     `json:"scope" enum:"all,shop,run,dataset"`
+	ID    string     `json:"id" doc:"the shop's, the run's or the dataset's; empty for all"`
 	Who   string     `json:"who"`
 	Why   string     `json:"reason"`
 	Since *time.Time `json:"since"`
@@ -32,11 +32,18 @@ type shopAct struct {
 	Body *Reason
 }
 
+type datasetAct struct {
+	Dataset string `path:"dataset" minLength:"1" doc:"the dataset's name"`
+	Body    *Reason
+}
+
 // verbs are what can be done to a shop or to everything.
-var verbs = []struct{ name, shop, all string }{
-	{"cancel", "Call off a shop's open runs", "Call off all open runs"},
-	{"pause", "Stop all work on a shop at the next page, also of runs to come, until it is resumed", "Stop all work at the next page, also of runs to come, until it is resumed"},
-	{"resume", "Let a paused shop go on", "Let everything go on; shops and runs that were paused by themselves stay paused"},
+var verbs = []struct{ name, shop, all, dataset string }{
+	{"cancel", "Call off a shop's open runs", "Call off all open runs", ""},
+	{"pause", "Stop all work on a shop at the next page, also of runs to come, until it is resumed", "Stop all work at the next page, also of runs to come, until it is resumed",
+		"Stop all work on a dataset at the next page, in all shops, until it is resumed"},
+	{"resume", "Let a paused shop go on", "Let everything go on; shops and runs that were paused by themselves stay paused",
+		"Let a paused dataset go on, also one that the guard has stopped because its plan went bad"},
 }
 
 // switches registers what stops work and lets it go on.
@@ -54,6 +61,15 @@ func (a *API) switches(h huma.API) {
 		huma.Register(h, all,
 			func(ctx context.Context, in *allAct) (*out[SwitchList], error) {
 				return a.turn(ctx, v.name, ledger.Scope{Kind: ledger.ScopeAll}, in.Body)
+			})
+		if v.dataset == "" {
+			continue
+		}
+		dataset := op(http.MethodPost, "/v1/datasets/{dataset}/"+v.name, v.name+"-dataset", v.dataset, http.StatusConflict)
+		dataset.SkipValidateBody = true
+		huma.Register(h, dataset,
+			func(ctx context.Context, in *datasetAct) (*out[SwitchList], error) {
+				return a.turn(ctx, v.name, ledger.Scope{Kind: ledger.ScopeDataset, ID: in.Dataset}, in.Body)
 			})
 	}
 }

@@ -16,6 +16,7 @@ func TestSwitchesOfAShopAndOfEverything(t *testing.T) {
 	for path, want := range map[string]string{
 		"/v1/shops/1001/pause": "pause shop 1001", "/v1/shops/1001/resume": "resume shop 1001", "/v1/shops/1001/cancel": "cancel shop 1001",
 		"/v1/pause": "pause everything", "/v1/resume": "resume everything", "/v1/cancel": "cancel everything",
+		"/v1/datasets/users/pause": "pause dataset users", "/v1/datasets/users/resume": "resume dataset users",
 	} {
 		f.turned = nil
 		require.Equal(t, 403, ask(a, "POST", path, "", bearer(viewerToken)).Code, path)

@@ -31,7 +31,7 @@ func eta(r ledger.Run, now time.Time) *int64 {
 // waitsFor says why a run does not move. Without its units (in lists) it says what the run alone tells.
 func waitsFor(s Story, now time.Time) string {
 	r, units := s.Run, s.Units
-	if why := paused(s); why != "" && open(r.State) {
+	if why := paused(s, ""); why != "" && open(r.State) {
 		return "its resuming: " + why
 	}
 	if open(r.State) && s.Holder != "" && s.Holder != r.ID && !now.Before(r.PlannedStart) {
@@ -49,7 +49,7 @@ func waitsFor(s Story, now time.Time) string {
 		}
 		return "a free slot"
 	case ledger.RunWarming:
-		return unitsWaitFor(units)
+		return unitsWaitFor(s, units)
 	case ledger.RunFailed:
 		return "a retry or restart by hand"
 	case ledger.RunReady, ledger.RunCancelled, ledger.RunSkipped: // it has ended
@@ -57,13 +57,15 @@ func waitsFor(s Story, now time.Time) string {
 	return ""
 }
 
-func unitsWaitFor(units []ledger.Unit) string {
-	waiting, failing := 0, ""
+func unitsWaitFor(s Story, units []ledger.Unit) string {
+	waiting, failing, held := 0, "", ""
 	for _, u := range units {
 		switch {
 		case u.State == ledger.UnitRunning:
 			return ""
 		case u.State != ledger.UnitWaiting:
+		case paused(s, u.Dataset) != "":
+			held = "its resuming: " + paused(s, u.Dataset)
 		case u.LastError != "" && failing == "":
 			failing = fmt.Sprintf("another attempt at unit %d (%s), after: %s", u.Unit, u.Dataset, u.LastError)
 			waiting++
@@ -71,19 +73,22 @@ func unitsWaitFor(units []ledger.Unit) string {
 			waiting++
 		}
 	}
-	if failing == "" && waiting > 0 {
+	switch {
+	case failing != "":
+		return failing
+	case waiting > 0:
 		return "a free slot"
 	}
-	return failing
+	return held
 }
 
 // open says that a run has not ended.
 func open(s ledger.RunState) bool { return s == ledger.RunPlanned || s == ledger.RunWarming }
 
-// paused is the widest switch that pauses a run, as text.
-func paused(s Story) string {
+// paused is the widest switch that pauses a dataset of a run, as text; "" asks for the run as a whole.
+func paused(s Story, dataset string) string {
 	for _, w := range s.Switches {
-		if w.Covers(s.ShopID, s.ID) {
+		if w.Covers(s.ShopID, s.ID, dataset) {
 			return w.String()
 		}
 	}
@@ -95,7 +100,7 @@ func stage(s Story) string {
 	switch {
 	case !open(s.State):
 		return string(s.State)
-	case paused(s) != "":
+	case paused(s, "") != "":
 		return "paused"
 	case s.State == ledger.RunWarming:
 		return "loading"

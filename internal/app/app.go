@@ -274,7 +274,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 	handler := &workers.LoadHandler{
 		Pod: a.id, Ledger: a.ledger, Leases: leases, Settler: settler, Datasets: loaded, Expire: p.Expire, Retry: retry,
 		Loader: &load.Loader{
-			Ledger: a.ledger, Cache: writer, Sizes: a.pages, Share: mem.Share, Learn: a.learn, Metrics: a.loading,
+			Ledger: a.ledger, Cache: writer, Sizes: a.pages, Costs: a.newCosts(bound), Share: mem.Share, Learn: a.learn, Metrics: a.loading,
 			Limits: load.Limits{PageRows: p.PageRows, PageBytes: p.PageBytes, MaxRejects: p.MaxRejects},
 		},
 		Alerts: a.alerts, Drain: a.drain, Hold: a.pacer.held, Metrics: workers.NewMetrics(a.reg), Log: a.log,

@@ -27,8 +27,9 @@ const (
 // pages sizes the pages of this pod: one pager for each dataset, which its slots share.
 type pages struct {
 	bounds pace.Pages
-	start  int               // rows of a dataset's first page
-	zone   func() guard.Zone // what the guard says; pages grow only while it says grow
+	start  int                                       // rows of a dataset's first page
+	zone   func() guard.Zone                         // what the guard says; pages grow only while it says grow
+	tell   func(r load.PageRead, trip time.Duration) // of each page that was read; nil: nobody
 	gauge  *prometheus.GaugeVec
 	log    *slog.Logger
 	of     map[string]string // the source of each dataset
@@ -86,8 +87,11 @@ func (p *pages) Read(r load.PageRead) {
 	zone := p.zone()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.sized(r.Dataset)
-	page := pace.Page{Rows: r.Rows, Bytes: r.Bytes, Time: r.Time, RoundTrip: p.trips[p.of[r.Dataset]]}
+	s, trip := p.sized(r.Dataset), p.trips[p.of[r.Dataset]]
+	if p.tell != nil {
+		p.tell(r, trip)
+	}
+	page := pace.Page{Rows: r.Rows, Bytes: r.Bytes, Time: r.Time, RoundTrip: trip}
 	s.pager, s.reason = s.pager.Next(page, zone, p.bounds)
 	rows := s.pager.Rows
 	p.gauge.WithLabelValues(r.Dataset).Set(float64(rows))

@@ -99,6 +99,11 @@ func (d SourceDialect) Select(c source.Column) string {
 // Null is NULL: SQLite's has no type.
 func (SourceDialect) Null(source.Column) string { return "NULL" }
 
+// Examined is not to be had of SQLite.
+func (SourceDialect) Examined(context.Context, *sql.Conn) (int64, error) {
+	return 0, source.ErrNotCounted
+}
+
 // Now is the database's clock.
 func (SourceDialect) Now() string { return "CAST(unixepoch('subsec') * 1000000 AS INTEGER)" }
 

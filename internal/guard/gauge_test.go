@@ -208,37 +208,6 @@ func TestPerRowLeavesTheRoundTripOut(t *testing.T) {
 	require.True(t, math.IsNaN(PerRow(time.Millisecond, 0, 0)))
 }
 
-func TestCostStopsADatasetWhosePlanWentBad(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		limit    float64
-		examined func(page int64) int64
-		at       int64 // page at which it must stand, 0: never
-	}{
-		"a range":                           {0, func(int64) int64 { return 501 }, 0},
-		"from the first row":                {0, func(p int64) int64 { return 500 * (p + 1) }, 15},
-		"from the first row, far into it":   {0, func(p int64) int64 { return 500 * (p + 1000) }, 7},
-		"where drops nine of ten":           {CostLimitWhere, func(int64) int64 { return 5000 }, 0},
-		"where, and from the first row":     {CostLimitWhere, func(p int64) int64 { return 1000 * (p + 1) }, 23},
-		"a plan that changes after 10,000":  {0, func(p int64) int64 { return map[bool]int64{false: 500, true: 5_000_000}[p > 10_000] }, 10_047},
-		"one page that had to skip a crowd": {0, func(p int64) int64 { return map[bool]int64{false: 500, true: 4_000}[p == 71] }, 0},
-	} {
-		cost := Cost{Limit: c.limit}
-		at := int64(0)
-		for p := range int64(20_000) {
-			if !CostDue(p) {
-				continue
-			}
-			if cost = cost.Step(500, c.examined(p)); cost.Stopped {
-				at = p
-				break
-			}
-		}
-		require.Equal(t, c.at, at, name)
-	}
-	require.Zero(t, Cost{}.Step(500, 10).Samples, "fewer examined than returned: the counter was reset")
-}
-
 func TestAReaderThatHangsHoldsOnlyItsOwnSignal(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

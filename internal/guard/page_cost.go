@@ -1,132 +1,150 @@
 package guard
 
 import (
-	"cmp"
-	"context"
-	"database/sql"
 	"fmt"
+	"sync"
+	"time"
 )
 
 // What the cost check goes by.
 const (
-	// CostLimit is how many rows the server may examine for each row of a page of a dataset without `where`. A range scan
-	// examines one; a scan that begins at the shop's first row for every page examines the number of the page.
+	// CostLimit is how many rows the server may examine for each row of a page. A range scan examines one; a scan that
+	// begins at the shop's first row for every page examines the number of the page; `where` may drop rows, so that more
+	// than one is examined for each that is left, and then only the plan can tell.
 	CostLimit = 4.0
-	// CostLimitWhere is the same with `where`, which may drop rows: 19 of 20.
-	CostLimitWhere = 20.0
+	// CostTimes is how far above what is usual for the dataset the cost may be once costKnown pages were measured.
+	CostTimes = 3.0
+	costKnown = 3
 	// costSlack is examined rows that no page is blamed for: the ends of ranges, and pages of few rows.
 	costSlack = 100
-	// CostTimes is how far above what is usual for the dataset the cost may be once costKnown pages were seen.
-	CostTimes = 3.0
-	costKnown = 50
 	// costFar is how far beyond the limit one page is enough; below that two in a row are.
 	costFar = 4.0
+	// costEvery is how many pages are read from one that is measured to the next, in the long run: measuring costs as much
+	// as a page or two.
+	costEvery = 128
+	// costSlow is how far above its average the time of a page is a reason to measure the next one, at most every
+	// costApart pages: a plan that changes in the middle of a unit shows in the time at once.
+	costSlow  = 4.0
+	costApart = 8
+	costRows  = 20 // pages of fewer rows say little about the time of a row
 )
 
-// Cost is the check of one dataset against a plan that went bad. It is pure; copy it with each step. The zero value has
-// seen nothing.
+// Cost is the check of one dataset against a plan that went bad. It is pure: every method returns the next state. The zero
+// value has seen nothing.
 type Cost struct {
-	Limit   float64 `json:"limit"`   // 0: CostLimit
-	Usual   float64 `json:"usual"`   // rows examined per row, averaged over pages that were well
-	Samples int     `json:"samples"` // pages seen
-	Over    int     `json:"over"`    // of the newest, how many in a row were beyond the limit
-	Stopped bool    `json:"stopped"` // stands until somebody has looked: nothing here takes it back
-	Reason  string  `json:"reason"`
+	pages    int64   // read
+	due      int64   // the page that is measured next
+	measured int64   // pages read when one was last measured
+	perRow   float64 // seconds, averaged
+	usual    float64 // rows examined per row, averaged over the pages that were well
+	samples  int
+	over     int // of the newest pages measured, how many in a row were beyond the limit
 }
 
-// CostDue says whether a page should be measured: n counts the pages that this pod has read of a dataset in a run, from 0.
-// A scan that begins at the shop's first row shows within the first pages of any unit, most of all in the units far from
-// that row; later pages are watched for a plan that changes, and one in 64 costs a hundredth of the time.
-func CostDue(n int64) bool {
-	if n < 64 {
-		return n%8 == 7
+// Next counts a page that is about to be read, and says whether to measure it: the second that the pod reads, the fourth,
+// the eighth and so on up to every costEvery, and any after one that was slow or beyond the limit. A scan that begins at the
+// shop's first row shows within these, most of all in units far from that row.
+func (c Cost) Next() (Cost, bool) {
+	n := c.pages
+	c.pages++
+	if n < max(c.due, 1) {
+		return c, false
 	}
-	return n%64 == 63
+	c.measured = c.pages
+	c.due = min(2*n+1, n+costEvery)
+	return c, true
 }
 
-// Step adds a page. What was examined is less than what was returned where the counter was reset in between; such pages
-// are left out.
-func (c Cost) Step(rows, examined int64) Cost {
-	if rows < 0 || examined < rows {
+// Took adds the time of a page that was not measured.
+func (c Cost) Took(rows int, took time.Duration) Cost {
+	if rows < costRows || took <= 0 {
 		return c
 	}
-	per := float64(max(examined-costSlack, rows)) / float64(max(rows, 1))
-	limit := cmp.Or(c.Limit, CostLimit)
-	if c.Samples >= costKnown {
-		limit = max(limit, CostTimes*c.Usual)
+	per := took.Seconds() / float64(rows)
+	if c.perRow == 0 {
+		c.perRow = per
 	}
-	c.Samples++
-	if per < limit {
-		c.Over = 0
-		c.Usual = max(c.Usual, 1)
-		c.Usual += 0.05 * (per - c.Usual)
-		return c
+	if per > costSlow*c.perRow && c.pages >= c.measured+costApart {
+		c.due = c.pages
 	}
-	c.Over++
-	if c.Over >= 2 || per >= costFar*limit {
-		c.Stopped = true
-		c.Reason = fmt.Sprintf("page_cost %.1f rows examined per row >= %.1f: %d examined for %d", per, limit, examined, rows)
-	}
+	c.perRow += 0.05 * (min(per, costSlow*c.perRow) - c.perRow)
 	return c
 }
 
-// Queryer is one connection: the counters are a session's.
-type Queryer interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+// Examined adds a page that was measured, and says why its plan should be looked at; "": it need not be. What was examined is
+// less than what was returned where the counter was reset in between; such pages are left out.
+func (c Cost) Examined(rows, examined int64) (Cost, string) {
+	if rows < 0 || examined < rows {
+		return c, ""
+	}
+	per := costPer(rows, examined)
+	limit := CostLimit
+	if c.samples >= costKnown {
+		limit = max(limit, CostTimes*c.usual)
+	}
+	if per < limit {
+		return c.well(per), ""
+	}
+	c.due = c.pages
+	if c.over++; c.over < 2 && per < costFar*limit {
+		return c, ""
+	}
+	c.over = 0
+	return c, fmt.Sprintf("%.1f rows examined for each that a page returned >= %.1f (%d for %d)", per, limit, examined, rows)
 }
 
-// RowsExamined is the number of rows that the session has examined so far: those that its handlers returned and those that
-// the storage engine dropped by a condition pushed down to the index. Taken before and after statements it is what they
-// examined. A reading costs 0.4 ms of the server, as much as a third of a page of 400 rows. MySQL does not count what is
-// dropped by a pushed condition: there the time per row (PageTime) is what finds such a scan.
-func RowsExamined(ctx context.Context, q Queryer) (int64, error) {
-	rows, err := q.QueryContext(ctx, "SHOW SESSION STATUS LIKE 'Handler%'")
-	if err != nil {
-		return 0, fmt.Errorf("read handler counters: %w", err)
+// Acquit takes a suspicion back: the plan is well, and so this is what the dataset costs.
+func (c Cost) Acquit(rows, examined int64) Cost { return c.well(costPer(rows, examined)) }
+
+func (c Cost) well(per float64) Cost {
+	if c.over, c.samples = 0, c.samples+1; c.samples == 1 {
+		c.usual = per
 	}
-	defer func() { _ = rows.Close() }()
-	var sum int64
-	for rows.Next() {
-		var name string
-		var n int64
-		if err := rows.Scan(&name, &n); err != nil {
-			return 0, fmt.Errorf("read handler counters: %w", err)
-		}
-		// Not every counter is a row: a retry is none, and a row that is fetched by its position after it was sorted was
-		// examined before.
-		switch name {
-		case "Handler_read_first", "Handler_read_key", "Handler_read_last", "Handler_read_next", "Handler_read_prev",
-			"Handler_read_rnd_next", "Handler_icp_attempts":
-			sum += n
-		case "Handler_icp_match": // these were returned, and counted there
-			sum -= n
-		}
+	weight := 0.1
+	if per > c.usual { // so that a dataset that costs much is not looked at again and again
+		weight = 0.5
 	}
-	return sum, rows.Err()
+	c.usual += weight * (per - c.usual)
+	return c
 }
 
-// CostMeter measures statements on one connection. Begin and End may be a page apart or many; one meter may go on with
-// further pages, and then reads the counters once before each and once after.
-type CostMeter struct {
-	before int64
-	own    int64 // what a reading itself adds to the counters: nothing on MariaDB, its temporary table on MySQL
-	known  bool
+func costPer(rows, examined int64) float64 {
+	return float64(max(examined-costSlack, rows)) / float64(max(rows, 1))
 }
 
-// Begin reads the counters before a statement; the first time twice, for the difference is what reading them adds.
-func (m *CostMeter) Begin(ctx context.Context, q Queryer) (err error) {
-	if m.before, err = RowsExamined(ctx, q); err != nil || m.known {
-		return err
-	}
-	first := m.before
-	if m.before, err = RowsExamined(ctx, q); err == nil {
-		m.own, m.known = m.before-first, true
-	}
-	return err
+// Costs are the checks of a pod's datasets. The zero value is ready; it is safe for concurrent use.
+type Costs struct {
+	mu sync.Mutex
+	of map[string]Cost
 }
 
-// End is the rows that were examined since Begin.
-func (m *CostMeter) End(ctx context.Context, q Queryer) (int64, error) {
-	after, err := RowsExamined(ctx, q)
-	return max(after-m.before-m.own, 0), err
+func (c *Costs) step(dataset string, step func(Cost) Cost) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.of == nil {
+		c.of = map[string]Cost{}
+	}
+	c.of[dataset] = step(c.of[dataset])
+}
+
+// Next is Cost.Next of a dataset.
+func (c *Costs) Next(dataset string) (measure bool) {
+	c.step(dataset, func(s Cost) Cost { s, measure = s.Next(); return s })
+	return measure
+}
+
+// Took is Cost.Took of a dataset.
+func (c *Costs) Took(dataset string, rows int, took time.Duration) {
+	c.step(dataset, func(s Cost) Cost { return s.Took(rows, took) })
+}
+
+// Examined is Cost.Examined of a dataset.
+func (c *Costs) Examined(dataset string, rows, examined int64) (suspicion string) {
+	c.step(dataset, func(s Cost) Cost { s, suspicion = s.Examined(rows, examined); return s })
+	return suspicion
+}
+
+// Acquit is Cost.Acquit of a dataset.
+func (c *Costs) Acquit(dataset string, rows, examined int64) {
+	c.step(dataset, func(s Cost) Cost { return s.Acquit(rows, examined) })
 }

@@ -1,117 +1,110 @@
 package guard
 
 import (
-	"database/sql"
-	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/prewarm-go/prewarm/internal/testenv"
 )
 
-// scanned has one shop of 40,000 rows among others, with a secondary index on (shop, id).
-func scanned(t testing.TB, rows int) *sql.Conn {
-	t.Helper()
-	db := openDB(t, testenv.MySQL(t))
-	conn, err := db.Conn(t.Context())
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = conn.Close() })
-	for _, q := range []string{
-		"CREATE TABLE u (pk INT AUTO_INCREMENT PRIMARY KEY, shop INT, id INT, v VARCHAR(200), KEY s (shop, id))",
-		fmt.Sprintf("INSERT INTO u (shop, id, v) SELECT IF(seq %% 4 = 0, 2, 1), seq, REPEAT('x', 150) FROM seq_1_to_%d", rows),
-		"ANALYZE TABLE u",
-	} {
-		rows, err := conn.QueryContext(t.Context(), q)
-		require.NoError(t, err)
-		require.NoError(t, rows.Close())
+// pages reads pages of 500 rows until the plan is to be looked at, and says at which that is; -1: never.
+func (c Cost) readPages(n int64, examined func(page int64) int64, took func(page int64) time.Duration) (Cost, int64) {
+	for p := range n {
+		var measure bool
+		if c, measure = c.Next(); !measure {
+			c = c.Took(500, took(p))
+			continue
+		}
+		var suspicion string
+		if c, suspicion = c.Examined(500, examined(p)); suspicion != "" {
+			return c, p
+		}
 	}
-	return conn
+	return c, -1
 }
 
-func readRows(t testing.TB, c *sql.Conn, query string, args ...any) (rows int64, last int) {
-	t.Helper()
-	got, err := c.QueryContext(t.Context(), query, args...)
-	require.NoError(t, err)
-	for got.Next() {
-		var v string
-		require.NoError(t, got.Scan(&last, &v))
-		rows++
+func even(int64) time.Duration { return time.Millisecond }
+
+// slow is a page that takes so many times as long as others where it does.
+func slow(times int64, where func(page int64) bool) func(int64) time.Duration {
+	return func(p int64) time.Duration {
+		if where(p) {
+			return time.Duration(times * int64(time.Millisecond))
+		}
+		return time.Millisecond
 	}
-	require.NoError(t, got.Err())
-	require.NoError(t, got.Close())
-	return rows, last
 }
 
-// Pages of 400 rows of a shop of 750,000: the check must speak within the first 7,500 rows.
-func TestADegeneratePageQueryIsFoundWithinAHundredthOfItsRows(t *testing.T) {
+func TestAPlanThatGoesBadIsLookedAtWithinAFewPages(t *testing.T) {
 	t.Parallel()
-	const shopRows, pageRows = 75_000, 400 // the first tenth of it is enough to test with
-	c := scanned(t, shopRows*4/3)
-	for name, q := range map[string]struct {
-		query string
-		bad   bool
+	const changes = 10_000
+	for name, c := range map[string]struct {
+		examined func(page int64) int64
+		took     func(page int64) time.Duration
+		most     int64 // page by which it must be looked at; -1: never
 	}{
-		"a range on the index": {"SELECT id, v FROM u WHERE shop >= ? AND shop <= ? AND (id > ? OR shop > ?) ORDER BY shop, id LIMIT 400", false},
-		"a scan from the shop's first row": {
-			"SELECT id, v FROM u FORCE INDEX (s) WHERE shop = ? AND shop = ? AND id + 0 > ? AND ? > 0 ORDER BY id LIMIT 400", true},
+		"a range":                         {func(int64) int64 { return 501 }, even, -1},
+		"from the first row":              {func(p int64) int64 { return 500 * (p + 1) }, even, 8},
+		"from the first row, far into it": {func(p int64) int64 { return 500 * (p + 1000) }, even, 1},
+		"a plan that changes, and pages that get slow": {
+			func(p int64) int64 { return map[bool]int64{false: 500, true: 5_000_000}[p >= changes] },
+			slow(100, func(p int64) bool { return p >= changes }), changes + 1},
+		"a plan that changes, and pages that hardly get slower": {
+			func(p int64) int64 { return map[bool]int64{false: 500, true: 20_000}[p >= changes] }, even, changes + costEvery},
+		"one page that had to skip a crowd": {func(p int64) int64 { return map[bool]int64{false: 500, true: 4_000}[p == 127] }, even, -1},
+		"single pages that are slow": {func(int64) int64 { return 500 },
+			slow(30, func(p int64) bool { return p%10 == 3 }), -1},
 	} {
-		t.Run(name, func(t *testing.T) {
-			var cost Cost
-			var m CostMeter
-			last, done := 0, int64(0)
-			for page := int64(0); page < 40 && !cost.Stopped; page++ {
-				if CostDue(page) {
-					require.NoError(t, m.Begin(t.Context(), c))
-				}
-				rows, newest := readRows(t, c, q.query, 1, 1, last, 1)
-				require.EqualValues(t, pageRows, rows)
-				if CostDue(page) {
-					examined, err := m.End(t.Context(), c)
-					require.NoError(t, err)
-					require.GreaterOrEqual(t, examined, rows)
-					cost = cost.Step(rows, examined)
-				}
-				last, done = newest, done+rows
-			}
-			require.Equal(t, q.bad, cost.Stopped, "%+v", cost)
-			if q.bad {
-				require.LessOrEqual(t, done, int64(shopRows*10/100), "7,500 rows are a hundredth of a shop of 750,000")
-				require.Contains(t, cost.Reason, ">= 4.0")
-			}
-		})
+		_, at := Cost{}.readPages(changes*2, c.examined, c.took)
+		if c.most < 0 {
+			require.Equal(t, int64(-1), at, name)
+			continue
+		}
+		require.GreaterOrEqual(t, at, int64(0), name)
+		require.LessOrEqual(t, at, c.most, name)
 	}
+	c, suspicion := Cost{}.Examined(500, 10)
+	require.Equal(t, Cost{}, c, "fewer examined than returned: the counter was reset")
+	require.Empty(t, suspicion)
+	_, suspicion = Cost{}.Examined(500, 100_100)
+	require.Equal(t, "200.0 rows examined for each that a page returned >= 4.0 (100100 for 500)", suspicion)
 }
 
-func TestReadingTheCountersCountsAsNothing(t *testing.T) {
+func TestADatasetWhoseConditionDropsRowsIsLookedAtOnceAndThenWhenItGetsMuchWorse(t *testing.T) {
 	t.Parallel()
-	c := scanned(t, 1000)
-	var m CostMeter
-	require.NoError(t, m.Begin(t.Context(), c))
-	examined, err := m.End(t.Context(), c)
-	require.NoError(t, err)
-	require.Zero(t, examined)
+	var c Cost
+	looks, worse := 0, int64(1)
+	for p := range int64(10_000) {
+		var measure bool
+		if c, measure = c.Next(); !measure {
+			continue
+		}
+		var suspicion string
+		examined := worse * 500 * (80 + 40*(p%2)) // 80 to 120 for each row
+		if c, suspicion = c.Examined(500, examined); suspicion != "" {
+			looks++
+			c = c.Acquit(500, examined)
+		}
+	}
+	require.LessOrEqual(t, looks, 3)
+	worse = 30
+	c, at := c.readPages(1000, func(int64) int64 { return worse * 500 * 100 }, even)
+	require.GreaterOrEqual(t, at, int64(0))
+	require.Zero(t, c.over)
 }
 
-// The overhead of the check: readings alone, and a page of 400 rows to compare them with.
-func BenchmarkPageCost(b *testing.B) {
-	c := scanned(b, 4000)
-	b.Run("reading", func(b *testing.B) {
-		for b.Loop() {
-			_, err := RowsExamined(b.Context(), c)
-			require.NoError(b, err)
+func TestFewPagesAreMeasured(t *testing.T) {
+	t.Parallel()
+	var c Cost
+	n := 0
+	for p := range 10_000 {
+		var measure bool
+		if c, measure = c.Next(); measure {
+			n++
+			c, _ = c.Examined(500, 500)
 		}
-	})
-	b.Run("page", func(b *testing.B) {
-		for b.Loop() {
-			readRows(b, c, "SELECT id, v FROM u WHERE shop = 1 AND id > 100 ORDER BY id LIMIT 400")
-		}
-	})
-	b.Run("status", func(b *testing.B) {
-		db := openDB(b, testenv.MySQL(b))
-		for b.Loop() {
-			_, err := ReadThreadsRunning(b.Context(), db)
-			require.NoError(b, err)
-		}
-	})
+		// Every tenth page takes several times as long, as on a shared machine.
+		c = c.Took(500, time.Duration(1+4*(p%10/9))*time.Millisecond)
+	}
+	require.Less(t, n, 10_000/costApart/4)
 }

@@ -24,12 +24,12 @@ type OpenWork struct {
 	Longest       int64 // rows left of the unit that has most
 }
 
-// OpenWork is what is left of the runs that are not paused and whose broadcast is not over, by deadline.
+// OpenWork is what is left of what is not paused, of runs whose broadcast is not over, by deadline.
 func (s *Store) OpenWork(ctx context.Context) ([]OpenWork, error) {
 	rows, err := s.db.QueryContext(ctx, s.text(`SELECT r.run_id, r.shop_id, r.broadcast_id, u.dataset, r.deadline_us, r.planned_start_us, r.started_us, COUNT(*),
 		SUM(u.rows_estimated), SUM(u.rows_done), MAX(u.rows_estimated - u.rows_done)
 		FROM runs r JOIN units u ON u.run_id = r.run_id AND u.epoch = r.epoch
-		WHERE r.state IN ('planned', 'warming', 'ready') AND r.ends_us > :now AND u.state IN ('waiting', 'running') AND `+notPaused+`
+		WHERE r.state IN ('planned', 'warming', 'ready') AND r.ends_us > :now AND u.state IN ('waiting', 'running') AND `+unitNotPaused+`
 		GROUP BY r.run_id, r.shop_id, r.broadcast_id, u.dataset, r.deadline_us, r.planned_start_us, r.started_us ORDER BY r.deadline_us, r.run_id`))
 	if err != nil {
 		return nil, fmt.Errorf("list open work: %w", err)

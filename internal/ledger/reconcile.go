@@ -163,7 +163,7 @@ type Due struct {
 func (s *Store) Waiting(ctx context.Context, afterRun string, afterUnit, limit int) ([]Due, error) {
 	rows, err := s.db.QueryContext(ctx, s.text(`SELECT `+unitColumns+`, r.shop_id, r.deadline_us, r.planned_start_us, r.urgent
 		FROM runs r JOIN units u ON u.run_id = r.run_id AND u.epoch = r.epoch
-		WHERE r.state IN ('planned', 'warming', 'ready') AND r.ends_us > :now AND `+notPaused+`
+		WHERE r.state IN ('planned', 'warming', 'ready') AND r.ends_us > :now AND `+unitNotPaused+`
 		AND u.state = 'waiting' AND (u.run_id > ? OR (u.run_id = ? AND u.unit > ?))
 		ORDER BY u.run_id, u.unit LIMIT ?`), afterRun, afterRun, afterUnit, limit)
 	if err != nil {

@@ -9,14 +9,15 @@ import (
 	"time"
 )
 
-// Scope is what a switch acts on: everything, a shop, or a run.
+// Scope is what a switch acts on: everything, a shop, a run, or a dataset of all shops.
 type Scope struct{ Kind, ID string }
 
 // Kinds of scopes.
 const (
-	ScopeAll  = "all"
-	ScopeShop = "shop"
-	ScopeRun  = "run"
+	ScopeAll     = "all"
+	ScopeShop    = "shop"
+	ScopeRun     = "run"
+	ScopeDataset = "dataset"
 )
 
 func (s Scope) String() string {
@@ -42,11 +43,11 @@ func (w Switch) String() string {
 	return text
 }
 
-// Pause stops the work on everything, a shop or a run at the next page boundaries, also of runs that come later, until it
+// Pause stops the work on everything, a shop, a run or a dataset at the next page boundaries, also of runs that come later, until it
 // is resumed. Pausing twice changes nothing and is no error. ErrNotFound, ErrState: there is no such run, or it is over.
 func (s *Store) Pause(ctx context.Context, on Scope, by By) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
-		e := Event{ShopID: shopOf(on), Unit: -1, Stage: StagePaused, Who: by.Who, Message: by.Why}
+		e := Event{ShopID: shopOf(on), Unit: -1, Stage: StagePaused, Who: by.Who, Message: messageOf(on, by)}
 		if on.Kind == ScopeRun {
 			n, err := s.exec(ctx, tx, `UPDATE runs SET updated_us = :now WHERE run_id = ? AND state IN ('planned', 'warming', 'ready', 'failed')`, on.ID)
 			if err := matched(n, err, "pause run"); err != nil {
@@ -76,7 +77,7 @@ func (s *Store) Resume(ctx context.Context, on Scope, by By) error {
 		if n == 0 {
 			return fmt.Errorf("%w: %s is not paused", ErrState, on)
 		}
-		e := Event{ShopID: shopOf(on), Unit: -1, Stage: StageResumed, Who: by.Who, Message: by.Why}
+		e := Event{ShopID: shopOf(on), Unit: -1, Stage: StageResumed, Who: by.Who, Message: messageOf(on, by)}
 		if on.Kind == ScopeRun {
 			e.RunID = on.ID
 		}
@@ -91,11 +92,25 @@ func shopOf(on Scope) string {
 	return ""
 }
 
-// covers joins the switches (w) that pause a run (r).
-const covers = `(w.kind = 'all' OR (w.kind = 'shop' AND w.id = r.shop_id) OR (w.kind = 'run' AND w.id = r.run_id))`
+// messageOf names a dataset, for which an event has no column.
+func messageOf(on Scope, by By) string {
+	switch {
+	case on.Kind != ScopeDataset:
+		return by.Why
+	case by.Why == "":
+		return on.String()
+	}
+	return on.String() + ": " + by.Why
+}
 
-// notPaused is a condition on a run (r).
-const notPaused = `NOT EXISTS (SELECT 1 FROM switches w WHERE ` + covers + `)`
+// covers joins the switches (w) that pause a run (r) as a whole.
+const covers = `w.kind = 'all' OR (w.kind = 'shop' AND w.id = r.shop_id) OR (w.kind = 'run' AND w.id = r.run_id)`
+
+// notPaused is a condition on a run (r), unitNotPaused on a unit (u) of a run (r).
+const (
+	notPaused     = `NOT EXISTS (SELECT 1 FROM switches w WHERE ` + covers + `)`
+	unitNotPaused = `NOT EXISTS (SELECT 1 FROM switches w WHERE ` + covers + ` OR (w.kind = 'dataset' AND w.id = u.dataset))`
+)
 
 const switchColumns = `w.kind, w.id, w.who, w.why, w.set_us`
 
@@ -119,12 +134,12 @@ func (s *Store) Switches(ctx context.Context) ([]Switch, error) {
 	return all, rows.Err()
 }
 
-// Paused is the widest switch that pauses a run, or nil.
-func (s *Store) Paused(ctx context.Context, run Run) (*Switch, error) {
+// Paused is the widest switch that pauses a dataset of a run, or nil; "" asks for the run as a whole.
+func (s *Store) Paused(ctx context.Context, run Run, dataset string) (*Switch, error) {
 	var w Switch
 	var us int64
 	err := s.db.QueryRowContext(ctx, `SELECT `+switchColumns+` FROM switches w WHERE kind = 'all' OR (kind = 'shop' AND id = ?) OR (kind = 'run' AND id = ?)
-		ORDER BY w.kind LIMIT 1`, run.ShopID, run.ID).Scan(&w.Kind, &w.ID, &w.Who, &w.Why, &us)
+		OR (kind = 'dataset' AND id = ?) ORDER BY w.kind LIMIT 1`, run.ShopID, run.ID, dataset).Scan(&w.Kind, &w.ID, &w.Who, &w.Why, &us)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // not paused
 	}
@@ -135,9 +150,19 @@ func (s *Store) Paused(ctx context.Context, run Run) (*Switch, error) {
 	return &w, nil
 }
 
-// Covers says whether the switch pauses a run.
-func (w Switch) Covers(shop, run string) bool {
-	return w.Kind == ScopeAll || w.Kind == ScopeShop && w.ID == shop || w.Kind == ScopeRun && w.ID == run
+// Covers says whether the switch pauses a dataset of a run; "" asks for the run as a whole.
+func (w Switch) Covers(shop, run, dataset string) bool {
+	switch w.Kind {
+	case ScopeAll:
+		return true
+	case ScopeShop:
+		return w.ID == shop
+	case ScopeRun:
+		return w.ID == run
+	case ScopeDataset:
+		return w.ID == dataset
+	}
+	return false
 }
 
 // Task is what a task's handler asks before it begins.
@@ -161,7 +186,7 @@ func (s *Store) Task(ctx context.Context, run string, epoch, unit int) (t Task, 
 		return Task{}, err
 	}
 	r.StartsAt, r.EndsAt, r.Deadline, t.Now = fromMicros(starts), fromMicros(ends), fromMicros(deadline), fromMicros(now)
-	t.Paused, err = s.Paused(ctx, *r)
+	t.Paused, err = s.Paused(ctx, *r, t.Unit.Dataset)
 	return t, err
 }
 

@@ -37,6 +37,7 @@ type Dataset interface {
 	Spec() dataset.Spec
 	Encoder() *dataset.Encoder
 	ReadPage(ctx context.Context, shop, after, to string, limit int, visit source.Visit) (source.Page, error)
+	MeasurePage(ctx context.Context, shop, after, to string, limit int, visit source.Visit) (page source.Page, examined int64, err error)
 	ReadKeys(ctx context.Context, shop, after, to string, limit int, visit source.Visit) (source.Page, error)
 	ReadAll(ctx context.Context, shop string, visit source.Visit) error
 }
@@ -60,6 +61,7 @@ type Loader struct {
 	Limits  Limits
 	Sizes   Sizes          // how many rows pages have; nil: Limits.PageRows
 	Share   func() float64 // of its usual size that a page may have now, for want of memory; nil: 1
+	Costs   Costs          // watches what pages cost the database; nil: nobody
 	Learn   Learn          // told what each attempt cost; nil: nobody
 	Metrics *Metrics
 }

@@ -76,7 +76,7 @@ func (t *task) readPage(ctx context.Context, p *page, after, to string, limit in
 	p.reset()
 	enc, spec, limits := t.Dataset.Encoder(), t.Dataset.Spec(), t.limits(t.Unit.Dataset)
 	began := time.Now()
-	got, err := t.Dataset.ReadPage(ctx, t.Shop, after, to, min(limit, limits.PageRows), func(row []sql.RawBytes) (bool, error) {
+	got, measured, err := t.readRange(ctx, after, to, min(limit, limits.PageRows), func(row []sql.RawBytes) (bool, error) {
 		err := p.add(enc, spec.Value, t.Shop, row)
 		return p.batch.Bytes() < limits.PageBytes, err
 	})
@@ -85,7 +85,7 @@ func (t *task) readPage(ctx context.Context, p *page, after, to string, limit in
 	if err != nil {
 		return limit
 	}
-	if t.Sizes != nil {
+	if t.Sizes != nil && !measured {
 		t.Sizes.Read(PageRead{Dataset: spec.Name, Rows: got.Rows, Bytes: p.batch.Bytes(), Time: p.readAt.Sub(began)})
 	}
 	return fitting(got.Rows, p.batch.Bytes(), t.Limits.PageBytes)

@@ -310,7 +310,7 @@ func (p *pod) plan(ctx context.Context, l tasks.Load) error {
 	if run.Epoch != l.Epoch || run.State != ledger.RunPlanned {
 		return nil
 	}
-	if paused, err := p.w.store.Paused(ctx, run); err != nil || paused != nil {
+	if paused, err := p.w.store.Paused(ctx, run, ""); err != nil || paused != nil {
 		return err
 	}
 	if run.PlannedAt.IsZero() {

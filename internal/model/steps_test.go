@@ -295,7 +295,7 @@ func (w *world) ask(s step) {
 	for _, pod := range w.alive() {
 		w.faults += pod.busy()
 	}
-	on, _ := pick([]ledger.Scope{{Kind: ledger.ScopeRun, ID: id}, {Kind: ledger.ScopeShop, ID: w.ghost.runs[id].shop}, {Kind: ledger.ScopeAll}}, s.b)
+	on, _ := pick([]ledger.Scope{{Kind: ledger.ScopeRun, ID: id}, {Kind: ledger.ScopeShop, ID: w.ghost.runs[id].shop}, {Kind: ledger.ScopeAll}, {Kind: ledger.ScopeDataset, ID: "users"}}, s.b)
 	what := shortRun(id)
 	if s.op == pause || s.op == resume {
 		what = on.Kind

@@ -43,7 +43,7 @@ func (p *Planner) Plan(ctx context.Context, runID string, epoch int) error {
 	if run.Epoch != epoch || run.State != ledger.RunPlanned {
 		return nil
 	}
-	if paused, err := p.Ledger.Paused(ctx, run); err != nil || paused != nil {
+	if paused, err := p.Ledger.Paused(ctx, run, ""); err != nil || paused != nil {
 		return err // it is planned when it is resumed
 	}
 	if run.PlannedAt.IsZero() {

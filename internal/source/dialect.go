@@ -11,6 +11,9 @@ import (
 // ErrNoTable is what Dialect.Table returns for a table that does not exist.
 var ErrNoTable = errors.New("no such table")
 
+// ErrNotCounted is what Dialect.Examined returns where nobody counts.
+var ErrNotCounted = errors.New("the database does not count the rows that it examines")
+
 // Dialect is what differs between the databases that can be read from. It writes SQL and reads catalogues; what to
 // read, and what to make of it, is decided once, in Bound.
 //
@@ -45,6 +48,10 @@ type Dialect interface {
 	// Explain says how the database would run the statement that Scan writes for s. It must tell a scan that begins at
 	// s.After from one that begins at the shop's first row.
 	Explain(ctx context.Context, db *sql.DB, s Scan) (Plan, error)
+
+	// Examined is how many rows a session has examined so far, those it dropped included. ErrNotCounted: the database does
+	// not say.
+	Examined(ctx context.Context, session *sql.Conn) (int64, error)
 
 	// Now is the expression of the database's clock in whole microseconds since 1970 UTC.
 	Now() string

@@ -20,15 +20,20 @@ type Page struct {
 // ReadPage visits up to limit rows of (after, to] in the order of `by`. An error of visit ends the page and is returned as
 // it is.
 func (b *Bound) ReadPage(ctx context.Context, shop, after, to string, limit int, visit Visit) (Page, error) {
-	return b.readPage(ctx, b.selects, shop, after, to, limit, visit)
+	return b.readPage(ctx, b.src.db, b.selects, shop, after, to, limit, visit)
 }
 
 // ReadKeys is ReadPage for those who need keys alone: columns that are not in the key are NULL.
 func (b *Bound) ReadKeys(ctx context.Context, shop, after, to string, limit int, visit Visit) (Page, error) {
-	return b.readPage(ctx, b.keys, shop, after, to, limit, visit)
+	return b.readPage(ctx, b.src.db, b.keys, shop, after, to, limit, visit)
 }
 
-func (b *Bound) readPage(ctx context.Context, selects []string, shop, after, to string, limit int, visit Visit) (Page, error) {
+// queryer is a database or one connection to it.
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func (b *Bound) readPage(ctx context.Context, on queryer, selects []string, shop, after, to string, limit int, visit Visit) (Page, error) {
 	var page Page
 	s, err := b.pageScan(shop, after, to)
 	if err != nil {
@@ -37,7 +42,7 @@ func (b *Bound) readPage(ctx context.Context, selects []string, shop, after, to 
 	s.Select, s.Limit = selects, int64(max(limit, 1))
 	query, args := b.src.dialect.Scan(s)
 	last := make([]sql.RawBytes, len(b.by))
-	stopped, err := b.each(ctx, query, args, func(row []sql.RawBytes) (bool, error) {
+	stopped, err := b.each(ctx, on, query, args, func(row []sql.RawBytes) (bool, error) {
 		more, err := visit(row)
 		if err != nil {
 			return false, err
@@ -71,7 +76,7 @@ func (b *Bound) ReadAll(ctx context.Context, shop string, visit Visit) error {
 	for i := range args {
 		args[i] = arg
 	}
-	_, err = b.each(ctx, b.query.With("?"), args, visit)
+	_, err = b.each(ctx, b.src.db, b.query.With("?"), args, visit)
 	return err
 }
 
@@ -96,8 +101,8 @@ func (b *Bound) pageScan(shop, after, to string) (Scan, error) {
 }
 
 // each visits the rows of a statement; stopped says that visit wanted no more.
-func (b *Bound) each(ctx context.Context, query string, args []any, visit Visit) (stopped bool, err error) {
-	rows, err := b.src.db.QueryContext(ctx, query, args...)
+func (b *Bound) each(ctx context.Context, on queryer, query string, args []any, visit Visit) (stopped bool, err error) {
+	rows, err := on.QueryContext(ctx, query, args...)
 	if err != nil {
 		return false, b.errorf("read rows", err)
 	}

@@ -44,11 +44,17 @@ func (b *Bound) plan(ctx context.Context, shop any) (PlanReport, error) {
 			return PlanReport{}, err
 		}
 	}
+	report, err := b.explained(ctx, s)
+	report.Range = report.Range || n == 0
+	return report, err
+}
+
+func (b *Bound) explained(ctx context.Context, s Scan) (PlanReport, error) {
 	plan, err := b.src.dialect.Explain(ctx, b.src.db, s)
 	if err != nil {
 		return PlanReport{}, b.errorf("explain a page", err)
 	}
-	return PlanReport{Index: b.index.Name, Range: plan.Range || plan.Empty || n == 0, Text: plan.Text}, nil
+	return PlanReport{Index: b.index.Name, Range: plan.Range || plan.Empty, Text: plan.Text}, nil
 }
 
 // row is the n-th row of a shop, as arguments.
@@ -74,7 +80,7 @@ func (b *Bound) checkPlan(ctx context.Context) error {
 		return err
 	}
 	if !report.Range {
-		return b.spec.Err("by", "run ANALYZE TABLE "+b.src.tableSQL(b.table)+"; if that does not help, run CREATE INDEX "+b.indexSQL(""),
+		return b.spec.Err("by", b.Mend(),
 			"a page is not read as a range on index %s (%s), so each would begin at the shop's first row", report.Index, report.Text)
 	}
 	return nil

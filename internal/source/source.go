@@ -14,6 +14,7 @@ import (
 	"database/sql"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,7 @@ type Source struct {
 	name    string
 	db      *sql.DB
 	dialect Dialect
+	reading atomic.Pointer[int64] // rows that a reading of the counters counts of its own; nil: not known yet
 }
 
 // OpenDB is a source on a database that the caller has opened, such as the embedded one.

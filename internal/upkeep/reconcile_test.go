@@ -211,11 +211,14 @@ func TestARunWhoseBroadcastIsOverIsClosed(t *testing.T) {
 
 func TestWhatIsPausedIsNotEnqueued(t *testing.T) {
 	t.Parallel()
-	for _, on := range []ledger.Scope{{Kind: ledger.ScopeAll}, {Kind: ledger.ScopeShop, ID: "1"}, {Kind: ledger.ScopeRun, ID: "0123456789abcdef0123456789abcdef"}} {
+	for on, others := range map[ledger.Scope]int{
+		{Kind: ledger.ScopeAll}: 0, {Kind: ledger.ScopeShop, ID: "1"}: 0, {Kind: ledger.ScopeRun, ID: "0123456789abcdef0123456789abcdef"}: 0,
+		{Kind: ledger.ScopeDataset, ID: "a"}: 2,
+	} {
 		b := newBench(t)
 		require.NoError(t, b.Ledger.Pause(t.Context(), on, ledger.By{Who: "test"}))
 		b.once()
-		require.Zero(t, b.live(), on)
+		require.Equal(t, others, b.live(), on)
 		require.NoError(t, b.Ledger.Resume(t.Context(), on, ledger.By{Who: "test"}))
 		b.once()
 		require.Equal(t, 3, b.live(), on)
