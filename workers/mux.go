@@ -38,7 +38,7 @@ func LoadMux(load *LoadHandler, alerts *alert.Dispatcher) asynq.Handler {
 func badTask(ctx context.Context, alerts *alert.Dispatcher, t *asynq.Task, err error) error {
 	id, _ := asynq.GetTaskID(ctx)
 	alerts.Raise(ctx, alert.Alert{
-		Name: alert.BadTask, Severity: alert.Warning, Run: id,
+		Name: alert.BadTask, Severity: alert.Warning, About: "task " + id,
 		Summary: fmt.Sprintf("task %s was archived: %v", id, err),
 		Remedy:  "look at its payload in asynqmon, mend the sender, and delete the task",
 	})

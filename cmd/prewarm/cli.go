@@ -33,6 +33,7 @@ type cli struct {
 	Pause   pauseCmd   `cmd:"" help:"Stop a run, a shop or everything at the next page."`
 	Resume  resumeCmd  `cmd:"" help:"Let go on what was paused."`
 	Status  statusCmd  `cmd:"" help:"Show the cluster: pods, slots, runs, alerts."`
+	Alerts  alertsCmd  `cmd:"" help:"List alerts, or send a test to the alert sinks."`
 	Width   widthCmd   `cmd:"" help:"Show how many slots are in use and why, or set that by hand for a while."`
 
 	Simulate simulateCmd `cmd:"" help:"Play virtual evenings with the planner, law and guard of production."`

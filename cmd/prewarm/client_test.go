@@ -107,9 +107,10 @@ func TestStatus(t *testing.T) {
 	t.Parallel()
 	s := serverWith(t, 200, map[string]string{
 		"GET /v1/me": `{"version": "1.2.3"}`, "GET /v1/width": `{"width": 4, "actual": 3, "reason": "fixed"}`,
-		"GET /v1/pods":   `{"pods": [{"pod": "pod-a", "slots": 4}]}`,
-		"GET /v1/alerts": `{"alerts": [{"name": "run_failed", "severity": "warning", "summary": "shop 1001 failed"}]}`,
-		"GET /v1/runs":   someRuns, "GET /v1/switches": `{"switches": [{"scope": "shop", "id": "7", "who": "me", "reason": "slow"}]}`,
+		"GET /v1/pods": `{"pods": [{"pod": "pod-a", "slots": 4}]}`,
+		"GET /v1/alerts": `{"alerts": [{"name": "run_failed", "severity": "warning", "summary": "shop 1001 failed", "state": "firing"},
+			{"name": "run_late", "severity": "warning", "summary": "shop 1002 was late", "state": "resolved"}]}`,
+		"GET /v1/runs": someRuns, "GET /v1/switches": `{"switches": [{"scope": "shop", "id": "7", "who": "me", "reason": "slow"}]}`,
 	})
 	r := prewarm(t, "", "status", "--server", s.URL)
 	require.Zero(t, r.code, r.err)

@@ -23,10 +23,10 @@ type status struct {
 	Server string         `json:"server"`
 	Width  api.WidthNow   `json:"width"`
 	Pods   []api.Pod      `json:"pods"`
-	Runs   map[string]int `json:"runs"` // by state
-	More   bool           `json:"more"` // there are more runs than were counted
-	Open   []api.Run      `json:"open"` // not ended, or failed; nearest deadline first
-	Alerts []alert.Alert  `json:"alerts"`
+	Runs   map[string]int `json:"runs"`   // by state
+	More   bool           `json:"more"`   // there are more runs than were counted
+	Open   []api.Run      `json:"open"`   // not ended, or failed; nearest deadline first
+	Alerts []alert.Record `json:"alerts"` // that stand
 	Paused []api.Switch   `json:"paused"` // pauses in force
 }
 
@@ -63,7 +63,8 @@ func (c *statusCmd) collect(t *terminal) (status, error) {
 			return s, err
 		}
 	}
-	s.Server, s.Pods, s.Alerts, s.More, s.Paused = me.Version, pods.Pods, alerts.Alerts, runs.Next != "", paused.Switches
+	s.Server, s.Pods, s.More, s.Paused = me.Version, pods.Pods, runs.Next != "", paused.Switches
+	s.Alerts = slices.DeleteFunc(alerts.Alerts, func(a alert.Record) bool { return a.State == alert.Resolved })
 	for _, r := range runs.Runs {
 		s.Runs[r.State]++
 		if r.State == "planned" || r.State == "warming" || r.State == "failed" {

@@ -1,12 +1,17 @@
 package alert
 
+import (
+	"maps"
+	"slices"
+)
+
 // Names of the alerts that are raised; metrics and runbooks use them.
 const (
 	Duplicate         = "duplicate_request"  // a broadcast was announced again while its run is planned, warming or ready
 	BadTask           = "bad_task"           // a task's payload is not understood; it is archived
 	UnitFailed        = "unit_failed"        // an attempt at a unit failed
 	RunFailed         = "run_failed"         // a run has failed; its broadcast is served by the ordinary path
-	RunLate           = "run_late"           // a run became ready after its deadline
+	RunLate           = "run_late"           // a run is not ready at its deadline, or became ready after it
 	ServerUnavailable = "server_unavailable" // units wait for a database or a Redis
 	UnitStuck         = "unit_stuck"         // a unit stood still or ran too long and was taken over
 	RunOvertime       = "run_overtime"       // a run takes too long
@@ -18,3 +23,37 @@ const (
 	PodDied           = "pod_died"           // a pod's work was taken over
 	BroadcastEnded    = "broadcast_ended"    // a broadcast ended before its run was ready
 )
+
+// States of a run in which alerts stand.
+var (
+	open    = []string{"planned", "warming"}
+	warming = []string{"warming"}
+	failed  = []string{"failed"}
+)
+
+// lasting is how long alerts of a name stand.
+type lasting struct {
+	while []string // the run's states in which it may stand; nil: whatever the run does
+	holds bool     // it is not raised again and again: it stands until the run has left these states or its broadcast is over
+}
+
+// kinds has every name. What does not hold is over when it was not raised for a while.
+var kinds = map[string]lasting{
+	Duplicate:         {},
+	BadTask:           {},
+	UnitFailed:        {while: open},
+	RunFailed:         {while: failed, holds: true},
+	RunLate:           {while: open, holds: true},
+	ServerUnavailable: {},
+	UnitStuck:         {while: open},
+	RunOvertime:       {while: warming, holds: true},
+	CacheLost:         {while: open, holds: true},
+	MemoryHigh:        {},
+	GuardStop:         {},
+	CeilingBinds:      {},
+	PodDied:           {},
+	BroadcastEnded:    {},
+}
+
+// Names are all of them, in order.
+func Names() []string { return slices.Sorted(maps.Keys(kinds)) }

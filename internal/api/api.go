@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prewarm-go/prewarm/internal/alert"
 	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/intake"
 	"github.com/prewarm-go/prewarm/internal/ledger"
@@ -74,9 +73,6 @@ type Width interface {
 	// ClearOverride is fine if there is nothing to end.
 	ClearOverride(ctx context.Context, by ledger.By) error
 }
-
-// Alerts are the newest alerts of this process, newest first.
-type Alerts interface{ Recent() []alert.Alert }
 
 // Deps is what an API stands on. Handlers that are nil are not mounted; all else is needed.
 type Deps struct {

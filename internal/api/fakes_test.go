@@ -38,6 +38,7 @@ var tokens = []config.Token{
 // fake is every part that the API stands on. It remembers what it was asked.
 type fake struct {
 	filter ledger.RunFilter
+	limit  int // of alerts
 	warm   intake.WarmNow
 	body   []byte
 	who    string
@@ -201,7 +202,21 @@ func (f *fake) Verdicts(context.Context) map[string]pace.Verdict {
 	return map[string]pace.Verdict{"r1": aVerdict}
 }
 
-func (f *fake) Recent() []alert.Alert { return []alert.Alert{{Name: alert.RunLate, At: noon}} }
+func (f *fake) Alerts(_ context.Context, limit int) ([]alert.Record, error) {
+	f.limit = limit
+	return []alert.Record{{Alert: alert.Alert{Name: alert.RunLate, At: noon}, State: alert.Firing, Since: noon}}, nil
+}
+
+func (f *fake) Sinks(context.Context) []alert.SinkState {
+	return []alert.SinkState{{Name: "slack", Failures: 2, Error: "down"}}
+}
+
+func (f *fake) Test(_ context.Context, sink, who string) ([]alert.Tested, error) {
+	if sink == "nobody" {
+		return nil, alert.ErrNoSink
+	}
+	return []alert.Tested{{Sink: sink + " by " + who}}, nil
+}
 
 func (f *fake) Samples(after time.Time) []Sample {
 	var newer []Sample

@@ -9,7 +9,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
-	"github.com/prewarm-go/prewarm/internal/alert"
 	"github.com/prewarm-go/prewarm/tasks"
 )
 
@@ -33,6 +32,7 @@ func (a *API) resources(mux *http.ServeMux) {
 	a.cluster(h)
 	a.steering(h)
 	a.plans(h)
+	a.alerts(h)
 	spec := sync.OnceValues(h.OpenAPI().MarshalJSON)
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		text, err := spec()
@@ -86,11 +86,6 @@ type PodList struct {
 	Pods []Pod `json:"pods"`
 }
 
-// AlertList answers GET /v1/alerts.
-type AlertList struct {
-	Alerts []alert.Alert `json:"alerts" doc:"newest first, of this pod since it started"`
-}
-
 // Me answers GET /v1/me.
 type Me struct {
 	Name    string `json:"name"`
@@ -105,11 +100,6 @@ func (a *API) cluster(h huma.API) {
 		func(ctx context.Context, _ *struct{}) (*out[PodList], error) {
 			pods, err := a.deps.Health.Pods(ctx)
 			return answer(PodList{podsOf(pods)}, err)
-		})
-
-	huma.Register(h, op(http.MethodGet, "/v1/alerts", "list-alerts", "The newest alerts"),
-		func(context.Context, *struct{}) (*out[AlertList], error) {
-			return answer(AlertList{a.deps.Alerts.Recent()}, nil)
 		})
 
 	huma.Register(h, op(http.MethodGet, "/v1/me", "get-me", "Who is asking, and what they may do"),

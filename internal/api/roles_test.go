@@ -41,6 +41,7 @@ var access = []struct {
 	{"POST", "/v1/plan", 401, 403, 200},
 	{"GET", "/v1/pods", 401, 200, 200},
 	{"GET", "/v1/alerts", 401, 200, 200},
+	{"POST", "/v1/alerts/test", 401, 403, 200},
 	{"GET", "/v1/me", 401, 200, 200},
 	{"GET", "/openapi.json", 401, 200, 200},
 	{"GET", "/metrics", 401, 200, 200},

@@ -78,7 +78,11 @@ func (a *API) look(ctx context.Context) (*reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.width, r.pods, r.alerts = encoded(width), encoded(podsOf(pods)), encoded(a.deps.Alerts.Recent())
+	alerts, err := a.standing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.width, r.pods, r.alerts = encoded(width), encoded(podsOf(pods)), encoded(alerts)
 	r.switches = encoded(switches.Body.Switches)
 	return r, nil
 }

@@ -58,11 +58,12 @@ type App struct {
 	sources  map[string]*source.Source
 	replicas map[string]*sql.DB // whose lag is watched
 
-	queue  *queue.Queue
-	leases *lease.Manager
-	alerts *alert.Dispatcher
-	intake *intake.Intake
-	api    *api.API
+	queue   *queue.Queue
+	leases  *lease.Manager
+	alerts  *alert.Dispatcher
+	courier *alert.Courier
+	intake  *intake.Intake
+	api     *api.API
 
 	pool   *workers.Pool
 	server *workers.IntakeServer
@@ -240,7 +241,7 @@ func (a *App) bind(ctx context.Context) ([]*source.Bound, error) {
 }
 
 // assemble connects the parts; nothing runs yet.
-func (a *App) assemble(bound []*source.Bound) error {
+func (a *App) assemble(bound []*source.Bound) (err error) {
 	p := a.cfg.Policy
 	var planned []plan.Dataset
 	loaded := map[string]load.Dataset{}
@@ -267,7 +268,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 	mem := memory.New(a.log)
 	mem.Register(a.reg)
 	mem.Tight = func(ctx context.Context, summary string) {
-		a.alerts.Raise(ctx, alert.Alert{Name: alert.MemoryHigh, Severity: alert.Warning, Summary: "pod " + a.id + ": " + summary,
+		a.alerts.Raise(ctx, alert.Alert{Name: alert.MemoryHigh, Severity: alert.Warning, About: "pod " + a.id, Summary: "pod " + a.id + ": " + summary,
 			Remedy: "give the pod more memory, or lower width.max_per_pod or policy.page_bytes"})
 	}
 	a.loading = load.NewMetrics(a.reg)
@@ -310,5 +311,9 @@ func (a *App) assemble(bound []*source.Bound) error {
 			wg.Wait()
 		})
 	}
+	if a.courier, err = a.newCourier(); err != nil {
+		return err
+	}
+	a.watch = append(a.watch, a.courier.Run)
 	return a.serve()
 }

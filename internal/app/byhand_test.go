@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,7 +120,7 @@ func TestMadeUpTasksDoNoHarm(t *testing.T) {
 	}
 	require.Equal(t, units, c.units())
 	require.True(t, maps.Equal(cached, snapshot(t, c.cache)))
-	require.Contains(t, p.get(t, "/v1/alerts"), `"bad_task"`)
+	c.until(soon, "told", func() bool { return strings.Contains(p.get(t, "/v1/alerts"), `"bad_task"`) })
 	require.Contains(t, p.get(t, "/metrics"), `prewarm_tasks_dropped_total{reason="epoch"} 1`)
 	require.Contains(t, p.get(t, "/metrics"), `prewarm_tasks_dropped_total{reason="unknown"} 2`)
 	seed(t, c.source, 1002, 10)

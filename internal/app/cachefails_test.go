@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,7 +20,7 @@ func TestACacheWithoutMemoryFailsTheRunAndRetryGoesOnFromTheCursor(t *testing.T)
 	run, _, why := c.run(1001)
 	require.Regexp(t, "dataset (shop|staff|users|products|marketing): .*OOM.*raise its maxmemory", why)
 	require.NotEmpty(t, c.tasks(c.inspector.ListArchivedTasks, "urgent"))
-	require.Contains(t, p.get(t, "/v1/alerts"), `"run_failed"`)
+	c.until(soon, "told", func() bool { return strings.Contains(p.get(t, "/v1/alerts"), `"run_failed"`) })
 	c.until(soon, "lease released", func() bool { return c.queue.Exists(t.Context(), "prewarm:{1001}:lease").Val() == 0 })
 	require.Zero(t, c.queue.Exists(t.Context(), "prewarm:{1001}:ready:b-1").Val())
 

@@ -24,7 +24,7 @@ import (
 func (a *App) serve() (err error) {
 	judge := plans{a, &keptVerdicts{}}
 	a.api, err = api.New(api.Deps{
-		Intake: a.intake, Runs: runs{a.ledger, a.intake, a.leases, judge}, Plans: judge, Health: health{a}, Width: width{a}, Alerts: a.alerts, History: &a.evening,
+		Intake: a.intake, Runs: runs{a.ledger, a.intake, a.leases, judge}, Plans: judge, Health: health{a}, Width: width{a}, Alerts: alerts{a.ledger, a.alerts, a.courier}, History: &a.evening,
 		Board: board.Handler(), Login: board.Login(), Monitor: a.monitor(false), MonitorReadOnly: a.monitor(true),
 		Metrics: promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{}),
 		Listen:  a.cfg.HTTP.Listen, Tokens: a.cfg.HTTP.Tokens, TLS: a.cfg.HTTP.TLS, Version: a.opts.Version, Log: a.log,

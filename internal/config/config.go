@@ -17,6 +17,7 @@ type Config struct {
 	Width    Width             `yaml:"width"`
 	Pace     Pace              `yaml:"pace"`
 	HTTP     HTTP              `yaml:"http"`
+	Alerts   Alerts            `yaml:"alerts"`
 	Datasets []dataset.Spec    `yaml:"datasets"`
 }
 
@@ -123,9 +124,10 @@ type Pace struct {
 
 // HTTP is the API, the board, asynqmon and the metrics.
 type HTTP struct {
-	Listen string  `yaml:"listen"`        // default 127.0.0.1:8080
-	Tokens []Token `yaml:"tokens"`        // none: loopback only, and whoever reaches it is an operator
-	TLS    *TLS    `yaml:"tls,omitempty"` // cert_file and key_file; ca_file asks clients for certificates
+	Listen string  `yaml:"listen"`               // default 127.0.0.1:8080
+	Tokens []Token `yaml:"tokens"`               // none: loopback only, and whoever reaches it is an operator
+	TLS    *TLS    `yaml:"tls,omitempty"`        // cert_file and key_file; ca_file asks clients for certificates
+	Public string  `yaml:"public_url,omitempty"` // where people reach the board, for links in alerts; default: no links
 }
 
 // Token lets its bearer in.

@@ -35,6 +35,10 @@ func Defaults() Config {
 		Width: Width{Min: 1, Max: 64, MaxPerPod: 32},
 		Pace:  Pace{Headroom: 1.25, Margin: 2 * time.Minute},
 		HTTP:  HTTP{Listen: "127.0.0.1:8080"},
+		Alerts: Alerts{
+			Repeat: 4 * time.Hour, ResolveAfter: 10 * time.Minute,
+			Runbooks: "https://github.com/prewarm-go/prewarm/blob/main/deploy/runbooks",
+		},
 	}
 }
 
@@ -61,4 +65,5 @@ func (c *Config) Fill() {
 		}
 		c.Sources[name] = s
 	}
+	c.Alerts.fill()
 }

@@ -8,8 +8,8 @@ import (
 
 // EnvPrefix begins the variables that override single settings: the field's path in capitals, joined with "_".
 // policy.expire.after_end is PREWARM_POLICY_EXPIRE_AFTER_END, sources.main.dsn is PREWARM_SOURCES_MAIN_DSN (which also
-// makes a source `main` that the file does not have), queue.addrs is a list with commas. Tokens and datasets cannot be
-// set this way. An empty variable counts as not set, and variables that name no field are left alone: Kubernetes makes
+// makes a source `main` that the file does not have), queue.addrs is a list with commas. Tokens, alert sinks and datasets
+// cannot be set this way. An empty variable counts as not set, and variables that name no field are left alone: Kubernetes makes
 // PREWARM_PORT and the like of a service called prewarm.
 const EnvPrefix = "PREWARM_"
 

@@ -31,6 +31,11 @@ func (c *Config) locate(folder string) {
 	for i := range c.HTTP.Tokens {
 		at(&c.HTTP.Tokens[i].TokenFile)
 	}
+	for i := range c.Alerts.Sinks {
+		for _, name := range c.Alerts.Sinks[i].files() {
+			at(name)
+		}
+	}
 }
 
 // readSecrets puts the contents of password and token files into their fields.
@@ -43,6 +48,9 @@ func (c *Config) readSecrets() problems {
 	for i := range c.HTTP.Tokens {
 		t := &c.HTTP.Tokens[i]
 		p.secret(fmt.Sprintf("http.tokens[%d].token", i), t.TokenFile, &t.Token)
+	}
+	for i := range c.Alerts.Sinks {
+		c.Alerts.Sinks[i].readSecrets(&p, fmt.Sprintf("alerts.sinks[%d]", i))
 	}
 	return p
 }

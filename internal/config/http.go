@@ -29,6 +29,7 @@ func (p *problems) http(h HTTP) {
 	if h.TLS != nil && h.TLS.CertFile == "" {
 		p.add("http.tls.cert_file", "is missing", "give the server's cert_file and key_file")
 	}
+	p.webURL("http.public_url", h.Public)
 }
 
 func (p *problems) token(field string, t Token) {

@@ -63,6 +63,7 @@ func (c Config) Redacted() Config {
 	for i := range c.HTTP.Tokens {
 		c.HTTP.Tokens[i].Token = hide(c.HTTP.Tokens[i].Token)
 	}
+	c.Alerts = c.Alerts.redacted()
 	return c
 }
 

@@ -32,6 +32,7 @@ func (c Config) Validate() error {
 	p.policy(c)
 	p.width(c.Width)
 	p.http(c.HTTP)
+	p.alerts(c.Alerts)
 	p.datasets(c)
 	return p.err("")
 }

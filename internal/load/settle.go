@@ -112,8 +112,8 @@ func (s *Settler) Ended(ctx context.Context, run ledger.Run, who string) error {
 func (s *Settler) failed(ctx context.Context, run ledger.Run) error {
 	s.Alerts.Raise(ctx, alert.Alert{
 		Name: alert.RunFailed, Severity: alert.Critical, Shop: run.ShopID, Run: run.ID,
-		Summary: fmt.Sprintf("shop %s was not warmed: %s", run.ShopID, run.LastError),
-		Remedy:  fmt.Sprintf("mend the cause, then `prewarm retry %s`; it goes on where it stopped", run.ID),
+		Summary: fmt.Sprintf("shop %s was not warmed", run.ShopID), Why: run.LastError,
+		Remedy: fmt.Sprintf("mend the cause, then `prewarm retry %s`; it goes on where it stopped", run.ID),
 	})
 	return s.Leases.Release(ctx, run.ShopID, run.ID)
 }

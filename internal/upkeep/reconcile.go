@@ -121,6 +121,7 @@ func (r *Reconciler) Once(ctx context.Context) error {
 		r.planRuns(ctx),
 		r.refill(ctx),
 		r.flag(ctx),
+		r.tell(ctx),
 		r.Ledger.ForgetPods(ctx),
 	)
 }
