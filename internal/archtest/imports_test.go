@@ -36,7 +36,7 @@ var floors = [][]string{
 }
 
 // forTests are packages that only test files may import. They import what they like.
-var forTests = []string{"internal/testenv", "internal/archtest", "internal/faults", "internal/model"}
+var forTests = []string{"internal/testenv", "internal/alert/alerttest", "internal/archtest", "internal/faults", "internal/model"}
 
 // fences: the imports beginning with `prefix` may appear in these packages only.
 var fences = []struct {

@@ -1,6 +1,6 @@
-// Package servers owns private database servers: it starts redis-server, mariadbd or mysqld from PATH as children of
-// this process, in a temporary directory of their own, on a free loopback port or a socket in that directory, and ends
-// them. Tests and the demo's local stack use it; it needs nothing but the standard library. The servers ask for no
+// Package servers owns private servers: it starts redis-server, mariadbd or mysqld, prometheus or alertmanager from PATH as
+// children of this process, in a temporary directory of their own, on a free loopback port or a socket in that directory,
+// and ends them. Tests and the demo's local stack use it; it needs nothing but the standard library. The servers ask for no
 // password and keep nothing safe across a power cut: never point it at data that matters.
 package servers
 
