@@ -33,10 +33,10 @@ func TestTheSameAlertIsLoggedOncePerQuietTime(t *testing.T) {
 		d.Raise(t.Context(), alert.Alert{Name: "run_late", Shop: "1", Run: "r1"})
 		require.Equal(t, 3, lines())
 
-		time.Sleep(alert.Quiet - time.Second) //nolint:forbidigo // in the bubble's time
+		time.Sleep(alert.Quiet - time.Second)
 		d.Raise(t.Context(), one)
 		require.Equal(t, 3, lines())
-		time.Sleep(time.Second) //nolint:forbidigo // in the bubble's time
+		time.Sleep(time.Second)
 		d.Raise(t.Context(), one)
 		require.Equal(t, 4, lines())
 		require.Equal(t, time.Now().UTC(), d.Recent()[0].At)

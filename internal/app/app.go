@@ -241,7 +241,7 @@ func (a *App) bind(ctx context.Context) ([]*source.Bound, error) {
 }
 
 // assemble connects the parts; nothing runs yet.
-func (a *App) assemble(bound []*source.Bound) (err error) {
+func (a *App) assemble(bound []*source.Bound) error {
 	p := a.cfg.Policy
 	var planned []plan.Dataset
 	loaded := map[string]load.Dataset{}
@@ -311,9 +311,5 @@ func (a *App) assemble(bound []*source.Bound) (err error) {
 			wg.Wait()
 		})
 	}
-	if a.courier, err = a.newCourier(); err != nil {
-		return err
-	}
-	a.watch = append(a.watch, a.courier.Run)
 	return a.serve()
 }

@@ -22,6 +22,10 @@ import (
 
 // serve puts the HTTP side together.
 func (a *App) serve() (err error) {
+	if a.courier, err = a.newCourier(); err != nil {
+		return err
+	}
+	a.watch = append(a.watch, a.courier.Run)
 	judge := plans{a, &keptVerdicts{}}
 	a.api, err = api.New(api.Deps{
 		Intake: a.intake, Runs: runs{a.ledger, a.intake, a.leases, judge}, Plans: judge, Health: health{a}, Width: width{a}, Alerts: alerts{a.ledger, a.alerts, a.courier}, History: &a.evening,
