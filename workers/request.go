@@ -79,7 +79,7 @@ func (h *PlanHandler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	h.Alerts.Raise(ctx, alert.Alert{
 		Name: alert.RunFailed, Severity: alert.Critical, Run: p.Run,
 		Summary: fmt.Sprintf("run %s could not be planned", p.Run), Why: err.Error(),
-		Remedy:  fmt.Sprintf("mend the cause, then `prewarm retry %s`", p.Run),
+		Remedy: fmt.Sprintf("mend the cause, then `prewarm retry %s`", p.Run),
 	})
 	return fmt.Errorf("%w: %w", err, asynq.SkipRetry)
 }
