@@ -292,11 +292,11 @@ func (p *Page) Press(keys ...string) {
 	}
 }
 
-// Click clicks with the mouse on what a selector finds first, scrolled into view.
-func (p *Page) Click(selector string) {
+// Click clicks with the mouse on the element that an expression gives, scrolled into view.
+func (p *Page) Click(element string) {
 	p.b.t.Helper()
-	at := fmt.Sprintf(`(() => { const n = document.querySelector(%q); n.scrollIntoView({block: "center"}); const r = n.getBoundingClientRect();
-		return {x: r.x + r.width / 2, y: r.y + r.height / 2} })()`, selector)
+	at := fmt.Sprintf(`(() => { const n = %s; n.scrollIntoView({block: "center"}); const r = n.getBoundingClientRect();
+		return {x: r.x + r.width / 2, y: r.y + r.height / 2} })()`, element)
 	var point struct{ X, Y float64 }
 	p.Eval(at, &point)
 	for _, kind := range []string{"mousePressed", "mouseReleased"} {
