@@ -74,7 +74,7 @@ func (t *task) read(ctx context.Context, u ledger.Unit, free <-chan *page, full 
 // page that was ended by its bytes has wasted the rest, and the next asks for what fits.
 func (t *task) readPage(ctx context.Context, p *page, after, to string, limit int) int {
 	p.reset()
-	enc, spec, limits := t.Dataset.Encoder(), t.Dataset.Spec(), t.limits(t.Unit.Dataset)
+	enc, spec, limits := t.Dataset.Encoder(), t.Dataset.Spec(), t.limits(t.Dataset.Spec().Name)
 	began := time.Now()
 	got, measured, err := t.readRange(ctx, after, to, min(limit, limits.PageRows), func(row []sql.RawBytes) (bool, error) {
 		err := p.add(enc, spec.Value, t.Shop, row)
@@ -109,7 +109,7 @@ func (t *task) touch(ctx context.Context) error {
 			return err
 		}
 		p.reset()
-		got, err := t.Dataset.ReadKeys(ctx, t.Shop, after, t.Unit.Cursor, t.limits(t.Unit.Dataset).PageRows, func(row []sql.RawBytes) (bool, error) {
+		got, err := t.Dataset.ReadKeys(ctx, t.Shop, after, t.Unit.Cursor, t.limits(t.Dataset.Spec().Name).PageRows, func(row []sql.RawBytes) (bool, error) {
 			p.touch(enc, t.Shop, row)
 			return true, nil
 		})
