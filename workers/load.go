@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -57,6 +58,7 @@ type LoadHandler struct {
 	Log      *slog.Logger
 
 	hands   hands
+	due     atomic.Pointer[dueRuns]
 	running sync.WaitGroup
 }
 
@@ -96,7 +98,18 @@ func (h *LoadHandler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	if why := h.held(); why != "" {
 		return &later{in: serverAway, why: why}
 	}
-	return h.hold(ctx, task.Run, task.Unit, seq)
+	if err := h.giveWay(ctx, task); err != nil {
+		return err
+	}
+	if early := early(task); early > 0 {
+		return &later{in: early, why: "the run begins at " + task.Run.PlannedStart.UTC().Format(time.RFC3339)}
+	}
+	err = h.hold(ctx, task.Run, task.Unit)
+	if errors.Is(err, errTaken) {
+		h.Metrics.drop(overState)
+		return nil
+	}
+	return err
 }
 
 func (h *LoadHandler) draining() bool {
@@ -169,11 +182,14 @@ func (h *LoadHandler) ended(ctx context.Context, run ledger.Run) error {
 	return nil
 }
 
+// errTaken: the unit is not to be had any more.
+var errTaken = errors.New("the unit was taken meanwhile")
+
 // hold joins the shop's lease, claims the unit and has it loaded.
-func (h *LoadHandler) hold(ctx context.Context, run ledger.Run, unit ledger.Unit, seq int) error {
+func (h *LoadHandler) hold(ctx context.Context, run ledger.Run, unit ledger.Unit) error {
 	hold, err := h.Leases.Join(ctx, run.ShopID, run.ID, run.BroadcastID)
 	if errors.Is(err, lease.ErrHeld) {
-		return &later{in: shopBusy, why: fmt.Sprintf("shop %s is being warmed by another run: %v", run.ShopID, err)}
+		return &later{in: shopBusy, shop: true, why: fmt.Sprintf("shop %s is being warmed by another run: %v", run.ShopID, err)}
 	}
 	if err != nil {
 		return h.unavailable(err)
@@ -183,11 +199,10 @@ func (h *LoadHandler) hold(ctx context.Context, run ledger.Run, unit ledger.Unit
 	defer cancel(nil)
 	hand := h.hands.take(unitKey{run.ID, unit.Epoch, unit.Unit}, run.ShopID, unit.Dataset, cancel)
 	defer h.hands.drop(hand)
-	u, err := h.Ledger.Claim(ctx, run.ID, unit.Epoch, unit.Unit, seq, h.Pod)
+	u, err := h.Ledger.Claim(ctx, run.ID, unit.Epoch, unit.Unit, unit.TaskSeq, h.Pod)
 	if errors.Is(err, ledger.ErrNotClaimable) {
-		h.Metrics.drop(overState)
 		h.letGo(ctx, run)
-		return nil
+		return errTaken
 	}
 	if err != nil {
 		return h.unavailable(err)

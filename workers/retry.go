@@ -15,8 +15,9 @@ import (
 
 // later sends a task back to its queue without counting it as failed: its time has not come, or its pod is going.
 type later struct {
-	in  time.Duration
-	why string
+	in   time.Duration
+	why  string
+	shop bool // another run has the shop
 }
 
 func (l *later) Error() string { return l.why }

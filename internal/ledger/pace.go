@@ -15,22 +15,26 @@ type OpenWork struct {
 	ShopID        string
 	BroadcastID   string
 	Dataset       string
+	Epoch         int
+	Tier          string
+	StartsAt      time.Time // of the broadcast
 	Deadline      time.Time
 	PlannedStart  time.Time
 	Begun         bool // the run's first unit was claimed
+	Urgent        bool // it begins at once, whatever is planned
 	Units         int
 	RowsEstimated int64 // of these units
 	RowsDone      int64
 	Longest       int64 // rows left of the unit that has most
 }
 
-// OpenWork is what is left of what is not paused, of runs whose broadcast is not over, by deadline.
+// OpenWork is what is left of what is not paused, of runs whose broadcast is not over, by urgency.
 func (s *Store) OpenWork(ctx context.Context) ([]OpenWork, error) {
-	rows, err := s.db.QueryContext(ctx, s.text(`SELECT r.run_id, r.shop_id, r.broadcast_id, u.dataset, r.deadline_us, r.planned_start_us, r.started_us, COUNT(*),
-		SUM(u.rows_estimated), SUM(u.rows_done), MAX(u.rows_estimated - u.rows_done)
+	const run = `r.run_id, r.shop_id, r.broadcast_id, r.epoch, r.tier, r.starts_us, r.deadline_us, r.planned_start_us, r.started_us, r.urgent, u.dataset`
+	rows, err := s.db.QueryContext(ctx, s.text(`SELECT `+run+`, COUNT(*), SUM(u.rows_estimated), SUM(u.rows_done), MAX(u.rows_estimated - u.rows_done)
 		FROM runs r JOIN units u ON u.run_id = r.run_id AND u.epoch = r.epoch
 		WHERE r.state IN ('planned', 'warming', 'ready') AND r.ends_us > :now AND u.state IN ('waiting', 'running') AND `+unitNotPaused+`
-		GROUP BY r.run_id, r.shop_id, r.broadcast_id, u.dataset, r.deadline_us, r.planned_start_us, r.started_us ORDER BY r.deadline_us, r.run_id`))
+		GROUP BY `+run+byUrgency))
 	if err != nil {
 		return nil, fmt.Errorf("list open work: %w", err)
 	}
@@ -38,11 +42,12 @@ func (s *Store) OpenWork(ctx context.Context) ([]OpenWork, error) {
 	var all []OpenWork
 	for rows.Next() {
 		var w OpenWork
-		var deadline, start, started int64
-		if err := rows.Scan(&w.RunID, &w.ShopID, &w.BroadcastID, &w.Dataset, &deadline, &start, &started, &w.Units, &w.RowsEstimated, &w.RowsDone, &w.Longest); err != nil {
+		var starts, deadline, start, started int64
+		if err := rows.Scan(&w.RunID, &w.ShopID, &w.BroadcastID, &w.Epoch, &w.Tier, &starts, &deadline, &start, &started, &w.Urgent, &w.Dataset,
+			&w.Units, &w.RowsEstimated, &w.RowsDone, &w.Longest); err != nil {
 			return nil, fmt.Errorf("list open work: %w", err)
 		}
-		w.Deadline, w.PlannedStart, w.Begun = fromMicros(deadline), fromMicros(start), started > 0
+		w.StartsAt, w.Deadline, w.PlannedStart, w.Begun = fromMicros(starts), fromMicros(deadline), fromMicros(start), started > 0
 		all = append(all, w)
 	}
 	return all, rows.Err()

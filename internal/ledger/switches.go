@@ -177,15 +177,16 @@ type Task struct {
 func (s *Store) Task(ctx context.Context, run string, epoch, unit int) (t Task, err error) {
 	r := &t.Run
 	r.ID = run
-	var starts, ends, deadline, now int64
-	t.Unit, err = scanUnit(tail{s.db.QueryRowContext(ctx, s.text(`SELECT `+unitColumns+`, r.shop_id, r.broadcast_id, r.state, r.epoch,
-		r.starts_us, r.ends_us, r.deadline_us, :now FROM units u JOIN runs r ON r.run_id = u.run_id
+	var starts, ends, deadline, start, started, now int64
+	t.Unit, err = scanUnit(tail{s.db.QueryRowContext(ctx, s.text(`SELECT `+unitColumns+`, r.shop_id, r.broadcast_id, r.state, r.epoch, r.tier,
+		r.starts_us, r.ends_us, r.deadline_us, r.planned_start_us, r.started_us, :now FROM units u JOIN runs r ON r.run_id = u.run_id
 		WHERE u.run_id = ? AND u.epoch = ? AND u.unit = ?`), run, epoch, unit),
-		[]any{&r.ShopID, &r.BroadcastID, &r.State, &r.Epoch, &starts, &ends, &deadline, &now}})
+		[]any{&r.ShopID, &r.BroadcastID, &r.State, &r.Epoch, &r.Tier, &starts, &ends, &deadline, &start, &started, &now}})
 	if err != nil {
 		return Task{}, err
 	}
 	r.StartsAt, r.EndsAt, r.Deadline, t.Now = fromMicros(starts), fromMicros(ends), fromMicros(deadline), fromMicros(now)
+	r.PlannedStart, r.StartedAt = fromMicros(start), fromMicros(started)
 	t.Paused, err = s.Paused(ctx, *r, t.Unit.Dataset)
 	return t, err
 }

@@ -231,16 +231,18 @@ func (g *ghost) current(_ *actor, u *unitRow) {
 	}
 }
 
-// byHandler: only the newest task claims, and only the newest claim writes.
+// byHandler: only the newest task claims its unit, and only the newest claim writes.
 func (g *ghost) byHandler(a *actor, old, now *unitRow) {
 	if old.state != "running" && now.state == "running" {
 		if now.claim != old.claim+1 {
 			g.w.fail("%s: was claimed and its claim went from %d to %d", now.unitID, old.claim, now.claim)
 		}
-		if int64(a.task.seq) != old.seq {
+		own := old.unitID == unitID{a.task.load.Run, int64(a.task.load.Epoch), int64(a.task.load.Unit)}
+		if own && int64(a.task.seq) != old.seq {
 			g.w.fail("%s: was claimed by task %d though %d is the newest", now.unitID, a.task.seq, old.seq)
 		}
-		if old.unitID != (unitID{a.task.load.Run, int64(a.task.load.Epoch), int64(a.task.load.Unit)}) {
+		// A task gives way to a more urgent run's unit that waits and was never tried.
+		if !own && (old.state != "waiting" || old.attempts != 0 || old.run == a.task.load.Run) {
 			g.w.fail("%s: was claimed by the task of another unit", now.unitID)
 		}
 		a.has = &claim{now.unitID, now.claim}
@@ -279,12 +281,21 @@ func (g *ghost) released(shop, run string) {
 	}
 }
 
+// works is the unit that a slot works on: its task's, or the one that its task gives way to.
+func (a *actor) works() unitID {
+	if a.has != nil {
+		return a.has.unit
+	}
+	l := a.task.load
+	return unitID{l.Run, int64(l.Epoch), int64(l.Unit)}
+}
+
 // writing: a page is about to be sent, which nobody does whose trust has run out.
 func (g *ghost) writing(a *actor) {
 	if a.task == nil || a.pod.dead || a.pod.thawed(time.Now()) {
 		return
 	}
-	r := g.runs[a.task.load.Run]
+	r := g.runs[a.works().run]
 	if until, ok := g.trust[trustID{a.pod, r.shop, r.id}]; ok && !until.After(time.Now()) {
 		g.w.fail("%s writes to %s though its trust in the lease has ended", a.name, r.shop)
 	}
@@ -297,8 +308,8 @@ func (g *ghost) wrote(a *actor, page []write) {
 	if a.task == nil || page[0].verb != "set" {
 		return
 	}
-	l := a.task.load
-	id := fmt.Sprintf("%s.%d.%d %s", l.Run, l.Epoch, l.Unit, page[0].key)
+	u := a.works()
+	id := fmt.Sprintf("%s.%d.%d %s", u.run, u.epoch, u.unit, page[0].key)
 	if g.pages[id]++; g.pages[id] > 1 {
 		g.again++
 		if g.again > g.w.faults {
