@@ -10,6 +10,7 @@ import (
 
 	"github.com/prewarm-go/prewarm/internal/api"
 	"github.com/prewarm-go/prewarm/internal/intake"
+	"github.com/prewarm-go/prewarm/internal/pace"
 )
 
 type requestCmd struct {
@@ -79,9 +80,16 @@ func (c *requestCmd) show(t *terminal, answer intake.Answer) error {
 	if c.JSON {
 		return printJSON(t.out, answer)
 	}
-	tw := newTable(t.out, []string{"shop", "broadcast", "outcome", "run", "reason"}, "reason")
+	tw := newTable(t.out, []string{"shop", "broadcast", "outcome", "verdict", "finish", "run", "reason", "remedy"}, "reason", "remedy")
 	for _, o := range answer.Outcomes {
-		tw.AppendRow(table.Row{clean(o.ShopID), clean(o.BroadcastID), o.Outcome, o.RunID, clean(o.Reason)})
+		row := table.Row{clean(o.ShopID), clean(o.BroadcastID), o.Outcome, "", "", o.RunID, clean(o.Reason), ""}
+		if v := o.Verdict; v != nil {
+			row[3], row[4], row[7] = v.State, clock(v.Finish), clean(v.Remedy)
+			if v.State != pace.Feasible {
+				row[6] = clean(v.Reason)
+			}
+		}
+		tw.AppendRow(row)
 	}
 	tw.Render()
 	fmt.Fprintf(t.err, "request %s; `prewarm runs` shows what becomes of it\n", clean(answer.RequestID))

@@ -45,14 +45,18 @@ func (c *runsCmd) Run(t *terminal) error {
 }
 
 func showRuns(t *terminal, runs []api.Run) {
-	tw := newTable(t.out, []string{"run", "shop", "broadcast", "state", "rows", "done", "deadline", "margin", "note"}, "note")
+	tw := newTable(t.out, []string{"run", "shop", "broadcast", "state", "rows", "done", "deadline", "margin", "verdict", "note"}, "note")
 	for _, r := range runs {
 		state := r.State
 		if r.Late {
 			state += " late"
 		}
+		verdict, margin := "", r.MarginSeconds
+		if r.Verdict != nil {
+			verdict, margin = r.Verdict.State, &r.Verdict.MarginSeconds // of an open run: the one expected
+		}
 		tw.AppendRow(table.Row{r.RunID, clean(r.ShopID), clean(r.BroadcastID), state, r.RowsDone, done(r),
-			clock(r.Deadline), span(r.MarginSeconds), clean(note(r))})
+			clock(r.Deadline), span(margin), verdict, clean(note(r))})
 	}
 	tw.Render()
 }

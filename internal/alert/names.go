@@ -11,6 +11,7 @@ const (
 	BadTask           = "bad_task"           // a task's payload is not understood; it is archived
 	UnitFailed        = "unit_failed"        // an attempt at a unit failed
 	RunFailed         = "run_failed"         // a run has failed; its broadcast is served by the ordinary path
+	RunWillBeLate     = "run_will_be_late"   // a run is expected to be ready after its deadline
 	RunLate           = "run_late"           // a run is not ready at its deadline, or became ready after it
 	ServerUnavailable = "server_unavailable" // units wait for a database or a Redis
 	UnitStuck         = "unit_stuck"         // a unit stood still or ran too long and was taken over
@@ -43,6 +44,7 @@ var kinds = map[string]lasting{
 	BadTask:           {},
 	UnitFailed:        {while: open},
 	RunFailed:         {while: failed, holds: true},
+	RunWillBeLate:     {while: open},
 	RunLate:           {while: open, holds: true},
 	ServerUnavailable: {},
 	UnitStuck:         {while: open},

@@ -67,6 +67,8 @@ type Health interface {
 // Width says how many slots are in force, and lets people set that. Errors are of a server that does not answer.
 type Width interface {
 	Width(ctx context.Context) (WidthNow, error)
+	// Now is the clock by which an override ends.
+	Now(ctx context.Context) (time.Time, error)
 	// Override replaces what was set before. It is valid within the bounds that Width answers, and Width shows it from now
 	// on; the law heeds it with its next decision.
 	Override(ctx context.Context, o pace.Override) error

@@ -167,6 +167,8 @@ func (f *fake) Pods(context.Context) ([]ledger.Pod, error) {
 	return []ledger.Pod{{ID: "pod-a", Version: "1", Slots: 4, StartedAt: noon, BeatAt: noon}}, nil
 }
 
+func (f *fake) Now(context.Context) (time.Time, error) { return time.Now(), f.err }
+
 func (f *fake) Width(context.Context) (WidthNow, error) {
 	return WidthNow{
 		Width: 4, Min: 1, Max: 64, MaxPerPod: 32, Reason: "fixed", Override: OverrideOf(f.override, time.Now()),

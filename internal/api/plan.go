@@ -34,6 +34,7 @@ type Planned struct {
 	Finish95      *time.Time `json:"finish_95" doc:"not exceeded with 95 % certainty"`
 	Deadline      *time.Time `json:"deadline"`
 	MarginSeconds *int64     `json:"margin_seconds" doc:"from finish to deadline; negative: late"`
+	MinutesLate   *int64     `json:"minutes_late" doc:"expected, rounded up; 0: in time"`
 	Reason        string     `json:"reason"`
 	Remedy        string     `json:"remedy" doc:"what would help, the cheapest first"`
 }
@@ -46,30 +47,25 @@ const Open = "open"
 func PlannedOf(o intake.Outcome, deadline time.Time, v *pace.Verdict) Planned {
 	p := Planned{BroadcastID: o.BroadcastID, ShopID: o.ShopID, Outcome: o.Outcome, Deadline: at(deadline), Reason: o.Reason}
 	if v != nil {
-		margin := int64(v.Margin.Seconds())
-		p.State, p.Start, p.Finish, p.Finish95 = v.State, at(v.Start), at(v.Finish), at(v.Finish95)
-		p.MarginSeconds, p.Reason, p.Remedy = &margin, v.Reason, v.Remedy
+		is := VerdictOf(*v)
+		p.State, p.Start, p.Finish, p.Finish95 = is.State, at(v.Start), is.Finish, is.Finish95
+		p.MarginSeconds, p.MinutesLate, p.Reason, p.Remedy = &is.MarginSeconds, &is.MinutesLate, is.Reason, is.Remedy
 	}
 	return p
 }
 
-// Verdict is what will become of an open run.
-type Verdict struct {
-	State         string     `json:"state" enum:"feasible,at risk,infeasible"`
-	Finish        *time.Time `json:"finish" doc:"expected"`
-	Finish95      *time.Time `json:"finish_95" doc:"not exceeded with 95 % certainty"`
-	MarginSeconds int64      `json:"margin_seconds" doc:"from finish to deadline; negative: late"`
-	Reason        string     `json:"reason"`
-	Remedy        string     `json:"remedy" doc:"what would help, the cheapest first"`
+// VerdictOf is a verdict as the API shows it.
+func VerdictOf(v pace.Verdict) *intake.Verdict {
+	late := (max(-v.Margin, 0) + time.Minute - 1) / time.Minute
+	return &intake.Verdict{State: v.State, Finish: at(v.Finish), Finish95: at(v.Finish95), MarginSeconds: int64(v.Margin.Seconds()),
+		MinutesLate: int64(late), Reason: v.Reason, Remedy: v.Remedy}
 }
 
-func verdictOf(s Story) *Verdict {
+func verdictOf(s Story) *intake.Verdict {
 	if s.Verdict == nil || !open(s.State) {
 		return nil
 	}
-	v := s.Verdict
-	return &Verdict{State: v.State, Finish: at(v.Finish), Finish95: at(v.Finish95), MarginSeconds: int64(v.Margin.Seconds()),
-		Reason: v.Reason, Remedy: v.Remedy}
+	return VerdictOf(*s.Verdict)
 }
 
 // plans registers the what-if.

@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"github.com/prewarm-go/prewarm/internal/intake"
 	"github.com/prewarm-go/prewarm/internal/ledger"
 )
 
@@ -25,22 +26,22 @@ type Run struct {
 	Attempts      int        `json:"attempts"`
 	LastError     string     `json:"last_error"`
 
-	Reason        string     `json:"reason" doc:"why skipped or cancelled"`
-	RequestID     string     `json:"request_id"`
-	Tier          string     `json:"tier"`
-	Force         bool       `json:"force"`
-	Urgent        bool       `json:"urgent" doc:"in the urgent lane"`
-	CreatedAt     *time.Time `json:"created_at"`
-	UnitsTotal    int        `json:"units_total"`
-	UnitsDone     int        `json:"units_done"`
-	UnitsFailed   int        `json:"units_failed"`
-	MarginSeconds *int64     `json:"margin_seconds" doc:"of a ready run: how long before its deadline; negative: late"`
-	ETASeconds    *int64     `json:"eta_seconds" doc:"until ready, at the speed so far"`
-	WaitsFor      string     `json:"waits_for" doc:"why it does not move; empty: it does, or it has ended"`
-	Stage         string     `json:"stage" enum:"not_started,planned,paused,loading,ready,failed,cancelled,skipped"`
-	Status        *int       `json:"status" enum:"-2,-1,0,1" doc:"-2 cancelled, -1 failed, 0 open, 1 ready; null: skipped"`
-	Paused        string     `json:"paused" doc:"who paused what, and why; empty: it is not paused"`
-	Verdict       *Verdict   `json:"verdict" doc:"of an open run: whether it will be in time; null: not known"`
+	Reason        string          `json:"reason" doc:"why skipped or cancelled"`
+	RequestID     string          `json:"request_id"`
+	Tier          string          `json:"tier"`
+	Force         bool            `json:"force"`
+	Urgent        bool            `json:"urgent" doc:"in the urgent lane"`
+	CreatedAt     *time.Time      `json:"created_at"`
+	UnitsTotal    int             `json:"units_total"`
+	UnitsDone     int             `json:"units_done"`
+	UnitsFailed   int             `json:"units_failed"`
+	MarginSeconds *int64          `json:"margin_seconds" doc:"of a ready run: how long before its deadline; negative: late"`
+	ETASeconds    *int64          `json:"eta_seconds" doc:"until ready, at the speed so far"`
+	WaitsFor      string          `json:"waits_for" doc:"why it does not move; empty: it does, or it has ended"`
+	Stage         string          `json:"stage" enum:"not_started,planned,paused,loading,ready,failed,cancelled,skipped"`
+	Status        *int            `json:"status" enum:"-2,-1,0,1" doc:"-2 cancelled, -1 failed, 0 open, 1 ready; null: skipped"`
+	Paused        string          `json:"paused" doc:"who paused what, and why; empty: it is not paused"`
+	Verdict       *intake.Verdict `json:"verdict" doc:"of an open run: whether it will be in time; null: not known"`
 }
 
 // Unit is a part of a run. From, to and cursor are JSON arrays of key values as text; empty: the beginning, open-ended,

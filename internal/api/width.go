@@ -129,7 +129,10 @@ func (a *API) steering(h huma.API) {
 }
 
 func (a *API) setWidth(ctx context.Context, set WidthSet) (*out[WidthNow], error) {
-	now := time.Now()
+	now, err := a.deps.Width.Now(ctx)
+	if err != nil {
+		return nil, failure(err)
+	}
 	o := pace.Override{Pin: set.Pin, Min: set.Min, Max: set.Max, Pause: set.Pause, Until: set.Until, Who: whoIs(ctx).name, Why: set.Reason}
 	switch {
 	case (set.For == "") == set.Until.IsZero():

@@ -95,9 +95,9 @@ func TestAPlanIsAVerdictPerBroadcast(t *testing.T) {
 	first := object(t, w.Body.Bytes())["verdicts"].([]any)
 	require.Equal(t, map[string]any{"broadcast_id": "b-1", "shop_id": "1001", "outcome": "accepted", "state": "infeasible",
 		"start": "2026-05-01T11:00:00Z", "finish": "2026-05-01T12:05:00Z", "finish_95": "2026-05-01T12:09:00Z",
-		"deadline": "2026-05-01T12:00:00Z", "margin_seconds": -300.0, "reason": "5m0s late", "remedy": "2 more pods"}, first[0])
+		"deadline": "2026-05-01T12:00:00Z", "margin_seconds": -300.0, "minutes_late": 5.0, "reason": "5m0s late", "remedy": "2 more pods"}, first[0])
 	require.Equal(t, map[string]any{"broadcast_id": "b-2", "shop_id": "2", "outcome": "skipped", "state": "", "start": nil,
-		"finish": nil, "finish_95": nil, "deadline": "2026-05-01T12:00:00Z", "margin_seconds": nil, "reason": "too small", "remedy": ""}, first[1])
+		"finish": nil, "finish_95": nil, "deadline": "2026-05-01T12:00:00Z", "margin_seconds": nil, "minutes_late": nil, "reason": "too small", "remedy": ""}, first[1])
 	require.Equal(t, Open, got.Open[0].Outcome)
 	for body, status := range map[string]int{"malformed": 400, "too many": 413, "down": 503} {
 		w := ask(a, "POST", "/v1/plan", body)
@@ -116,7 +116,7 @@ func TestAnOpenRunShowsItsVerdictAndAnEndedOneNone(t *testing.T) {
 			run = list[0].(map[string]any)
 		}
 		require.Equal(t, map[string]any{"state": "infeasible", "finish": "2026-05-01T12:05:00Z", "finish_95": "2026-05-01T12:09:00Z",
-			"margin_seconds": -300.0, "reason": "5m0s late", "remedy": "2 more pods"}, run["verdict"], path)
+			"margin_seconds": -300.0, "minutes_late": 5.0, "reason": "5m0s late", "remedy": "2 more pods"}, run["verdict"], path)
 	}
 	f.state = "ready"
 	run := object(t, ask(a, "GET", "/v1/runs/r1", "").Body.Bytes())

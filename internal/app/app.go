@@ -132,7 +132,7 @@ func (a *App) start(ctx context.Context) error {
 
 // policy is how evenings are paced.
 func (a *App) policy() pace.Policy {
-	return pace.Policy{Headroom: a.cfg.Pace.Headroom, Margin: a.cfg.Pace.Margin}.Fill()
+	return pace.Policy{Headroom: a.cfg.Pace.Headroom, Margin: a.cfg.Pace.Margin, Lead: a.cfg.Policy.Lead}.Fill()
 }
 
 func (a *App) onClose(f func() error) { a.closers = append(a.closers, f) }
@@ -263,6 +263,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 	a.intake = intake.New(intake.Config{
 		Ledger: a.ledger, Shops: plan.Shops{Datasets: planned}, Flags: flags, Leases: leases, Tasks: enqueue,
 		Alerts: a.alerts, Policy: p, Log: a.log, Count: func(outcome string) { requests.WithLabelValues(outcome).Inc() },
+		Judge: plans{a: a}.accepted,
 	})
 	a.learner, a.pages = &pace.Learner{Store: a.ledger}, a.newPages(bound)
 	mem := memory.New(a.log)
@@ -301,7 +302,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 	loop := &pace.Loop{
 		Ledger: a.ledger, Channel: widthChannel{a.queueDB}, Watch: feelings, Bounds: a.cfg.Width,
 		Policy:  a.policy(),
-		PodDead: p.PodDead, Self: a.id, Alerts: a.alerts, Log: a.log,
+		PodDead: p.PodDead, Self: a.id, Alerts: a.alerts, Log: a.log, Move: starts{a.ledger, enqueue}.move,
 	}
 	a.lead = func(ctx context.Context) {
 		lease.NewLeader(a.queueDB, a.id).Run(ctx, func(term context.Context) {

@@ -213,9 +213,16 @@ func (w width) Width(ctx context.Context) (api.WidthNow, error) {
 	if err != nil {
 		return api.WidthNow{}, err
 	}
-	now.Override = api.OverrideOf(o, time.Now())
+	is, err := w.Now(ctx)
+	if err != nil {
+		return api.WidthNow{}, err
+	}
+	now.Override = api.OverrideOf(o, is)
 	return now, nil
 }
+
+// Now is the ledger's clock, by which what is set by hand ends.
+func (w width) Now(ctx context.Context) (time.Time, error) { return w.a.ledger.Now(ctx) }
 
 func (w width) Override(ctx context.Context, o pace.Override) error {
 	what, err := json.Marshal(o)

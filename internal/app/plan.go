@@ -10,6 +10,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/intake"
 	"github.com/prewarm-go/prewarm/internal/ledger"
 	"github.com/prewarm-go/prewarm/internal/pace"
+	"github.com/prewarm-go/prewarm/tasks"
 )
 
 // plans answers what would become of broadcasts.
@@ -25,19 +26,33 @@ type keptVerdicts struct {
 	byRun map[string]pace.Verdict
 }
 
-// judged are works with their verdicts.
+// judge judges works as the cluster stands now.
 func (p plans) judge(ctx context.Context, now time.Time, works []pace.Work) []pace.Verdict {
 	c := p.a.cfg.Width
-	l := pace.Limits{Ceiling: c.Max, Max: c.Max, PerPod: c.MaxPerPod, Least: c.Min}
+	l := pace.Limits{Max: c.Max, PerPod: c.MaxPerPod, Least: c.Min}
+	carry := c.Max // without a ledger nothing is said about pods
 	if pods, err := p.a.ledger.Pods(ctx, p.a.cfg.Policy.PodDead); err == nil {
-		l.Pods = len(pods)
-		l.Ceiling = max(1, min(c.Max, len(pods)*c.MaxPerPod))
+		l.Pods, carry = len(pods), len(pods)
 	}
-	// What the guard has left counts when it binds; a surge of a moment is no ceiling of an evening.
-	if last := p.a.pacer.now().last; last != nil && last.Result.Bound && last.State.Limit > 0 {
-		l.Ceiling = min(l.Ceiling, max(last.State.Limit, last.State.Knee))
+	var state pace.State
+	var result pace.Result
+	if last := p.a.pacer.now().last; last != nil {
+		state, result = last.State, last.Result
 	}
+	l.Ceiling = pace.Known(c, carry, state, result)
 	return pace.Judge(now, works, l, p.a.policy())
+}
+
+// known is what there is to do and what it costs.
+func (p plans) known(ctx context.Context) (now time.Time, open []ledger.OpenWork, rates map[string]pace.Rate, err error) {
+	if now, err = p.a.ledger.Now(ctx); err != nil {
+		return now, nil, nil, err
+	}
+	if open, err = p.a.ledger.OpenWork(ctx); err != nil {
+		return now, nil, nil, err
+	}
+	rates, err = pace.ReadRates(ctx, p.a.ledger)
+	return now, open, rates, err
 }
 
 // Plan judges a document together with what is open now.
@@ -46,15 +61,7 @@ func (p plans) Plan(ctx context.Context, body []byte) (api.PlanAnswer, error) {
 	if err != nil {
 		return api.PlanAnswer{}, err
 	}
-	now, err := p.a.ledger.Now(ctx)
-	if err != nil {
-		return api.PlanAnswer{}, err
-	}
-	open, err := p.a.ledger.OpenWork(ctx)
-	if err != nil {
-		return api.PlanAnswer{}, err
-	}
-	rates, err := pace.ReadRates(ctx, p.a.ledger)
+	now, open, rates, err := p.known(ctx)
 	if err != nil {
 		return api.PlanAnswer{}, err
 	}
@@ -65,10 +72,10 @@ func (p plans) Plan(ctx context.Context, body []byte) (api.PlanAnswer, error) {
 			continue
 		}
 		moved[v.Outcome.RunID] = v.Outcome.RunID != ""
-		works = append(works, p.work(fmt.Sprint(i), v, rates, now))
+		works = append(works, p.work(intake.Judged{RunID: fmt.Sprint(i), Tier: v.Tier, Times: v.Times, Rows: v.Rows}, rates, now))
 	}
 	mine := len(works)
-	for _, w := range pace.WorksOf(open, rates, now) {
+	for _, w := range pace.WorksOf(open, rates, now, p.a.policy()) {
 		if !moved[w.Run] {
 			works = append(works, w)
 		}
@@ -76,14 +83,46 @@ func (p plans) Plan(ctx context.Context, body []byte) (api.PlanAnswer, error) {
 	return answerOf(previews, open, works, p.judge(ctx, now, works), mine), nil
 }
 
-func (p plans) work(name string, v intake.Preview, rates map[string]pace.Rate, now time.Time) pace.Work {
+// accepted judges runs that intake has just accepted or moved, together with what is open now. A run that is cut already
+// is weighed by its units, any other by its estimate.
+func (p plans) accepted(ctx context.Context, runs []intake.Judged) ([]*intake.Verdict, error) {
+	now, open, rates, err := p.known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	works := pace.WorksOf(open, rates, now, p.a.policy())
+	cut := map[string]bool{}
+	for _, w := range works {
+		cut[w.Run] = true
+	}
+	for _, r := range runs {
+		if !cut[r.RunID] && r.Rows != nil {
+			works = append(works, p.work(r, rates, now))
+		}
+	}
+	byRun := map[string]pace.Verdict{}
+	for _, v := range p.judge(ctx, now, works) {
+		byRun[v.Run] = v
+	}
+	verdicts := make([]*intake.Verdict, len(runs))
+	for i, r := range runs {
+		if v, ok := byRun[r.RunID]; ok {
+			verdicts[i] = api.VerdictOf(v)
+		}
+	}
+	return verdicts, nil
+}
+
+// work is what a run will be that is not cut yet.
+func (p plans) work(r intake.Judged, rates map[string]pace.Rate, now time.Time) pace.Work {
 	var parts []pace.Part
 	units := 0
-	for dataset, rows := range v.Rows {
+	for dataset, rows := range r.Rows {
 		parts = append(parts, pace.Part{Dataset: dataset, Rows: rows})
 		units += int(rows/int64(p.a.cfg.Policy.UnitRows)) + 1
 	}
-	w := pace.Work{Run: name, Earliest: v.Times.PlannedStart, Deadline: v.Times.Deadline, Units: units}
+	w := pace.Work{Run: r.RunID, Earliest: r.Times.PlannedStart, Deadline: r.Times.Deadline, Key: r.Tier == tasks.TierKA,
+		Begun: r.Times.Urgent, Units: units}
 	w.Seconds, w.Cautious = pace.Weigh(parts, rates, now)
 	w.Longest = w.Seconds / float64(max(units, 1))
 	return w
@@ -119,14 +158,11 @@ func (p plans) verdicts(ctx context.Context) (map[string]pace.Verdict, error) {
 	if time.Since(p.kept.at) < pace.Tick {
 		return p.kept.byRun, nil
 	}
-	now, err := p.a.ledger.Now(ctx)
+	now, open, rates, err := p.known(ctx)
 	if err != nil {
 		return nil, err
 	}
-	works, err := pace.Works(ctx, p.a.ledger, now)
-	if err != nil {
-		return nil, err
-	}
+	works := pace.WorksOf(open, rates, now, p.a.policy())
 	byRun := map[string]pace.Verdict{}
 	for _, v := range p.judge(ctx, now, works) {
 		byRun[v.Run] = v

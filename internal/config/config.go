@@ -61,7 +61,7 @@ type Source struct {
 type Policy struct {
 	WarmWhen     WarmWhen      `yaml:"warm_when"`
 	ReadyBefore  time.Duration `yaml:"ready_before"` // deadline = starts_at - this; default 10m
-	Lead         time.Duration `yaml:"lead"`         // earliest start = deadline - this; default 3h
+	Lead         time.Duration `yaml:"lead"`         // earliest start = starts_at - this, so more than ready_before; default 3h
 	Expire       Expire        `yaml:"expire"`
 	Lease        time.Duration `yaml:"lease"`         // of a shop; default 5m
 	PageRows     int           `yaml:"page_rows"`     // of the first page; then PageTime decides; default 500

@@ -38,9 +38,12 @@ func (p *problems) policy(c Config) {
 	}
 	p.pages(po)
 	p.retry(po.Retry)
-	if po.MaxAhead < po.Lead+po.ReadyBefore {
-		p.add("policy.max_ahead", "is shorter than policy.lead + policy.ready_before, so no broadcast could get its lead",
-			"raise it to "+(po.Lead+po.ReadyBefore).String()+" or more")
+	if po.Lead > 0 && po.Lead <= po.ReadyBefore {
+		p.add("policy.lead", fmt.Sprintf("is %s, no more than policy.ready_before (%s), so no run could begin before its deadline", po.Lead, po.ReadyBefore),
+			"it counts from starts_at; 3h is usual")
+	}
+	if po.MaxAhead <= po.Lead {
+		p.add("policy.max_ahead", "is no longer than policy.lead, so no broadcast could get its lead", "raise it above "+po.Lead.String())
 	}
 	if po.MaxAhead > maxAhead {
 		p.add("policy.max_ahead", "is more than a year", "720h is a month")

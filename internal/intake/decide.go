@@ -43,7 +43,8 @@ func check(b tasks.Broadcast, p config.Policy, now time.Time) error {
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // timesOf is when a broadcast's run must be ready and when it may start. A broadcast that is on already, or starts
-// within the lead time, is urgent and starts at once.
+// within the lead time, is urgent and starts at once. Any other gets its earliest start, and the leader moves it to a later one
+// when it knows how much there is to do.
 func timesOf(b tasks.Broadcast, p config.Policy, now time.Time) ledger.Times {
 	t := ledger.Times{
 		// The ledger keeps microseconds; what is compared with what it gives back must be as coarse.
@@ -51,7 +52,7 @@ func timesOf(b tasks.Broadcast, p config.Policy, now time.Time) ledger.Times {
 		EndsAt:   b.EndsAt.UTC().Truncate(time.Microsecond),
 	}
 	t.Deadline = t.StartsAt.Add(-p.ReadyBefore)
-	t.PlannedStart = t.Deadline.Add(-p.Lead)
+	t.PlannedStart = t.StartsAt.Add(-p.Lead)
 	t.Urgent = t.StartsAt.Sub(now) < p.Lead
 	if t.Urgent || t.PlannedStart.Before(now) {
 		t.PlannedStart = now.UTC().Truncate(time.Microsecond)

@@ -71,8 +71,8 @@ func TestTimesLeaveTheLeadOrStartAtOnce(t *testing.T) {
 		startsIn, plannedIn time.Duration
 		urgent              bool
 	}{
-		{7 * time.Hour, 7*time.Hour - 10*time.Minute - 3*time.Hour, false},
-		{3*time.Hour + 10*time.Minute, 0, false},
+		{7 * time.Hour, 4 * time.Hour, false},
+		{3*time.Hour + 10*time.Minute, 10 * time.Minute, false},
 		{3 * time.Hour, 0, false},
 		{3*time.Hour - 1, 0, true},
 		{-time.Hour, 0, true},

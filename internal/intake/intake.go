@@ -65,6 +65,9 @@ type Config struct {
 	Policy config.Policy
 	Log    *slog.Logger
 	Count  func(outcome string) // a metric
+
+	// Judge gives runs their verdicts, in their order; nil for one of which nothing is known. nil: there are no verdicts.
+	Judge func(ctx context.Context, runs []Judged) ([]*Verdict, error)
 }
 
 // Intake turns requests into outcomes. It is safe for concurrent use.
@@ -101,6 +104,7 @@ func (in *Intake) Accept(ctx context.Context, body []byte, via string) (Answer, 
 	if err := group.Wait(); err != nil {
 		return Answer{}, err
 	}
+	in.judge(ctx, items, outcomes, now)
 	for _, o := range outcomes {
 		in.Count(o.Outcome)
 	}
@@ -299,7 +303,7 @@ func (in *Intake) reschedule(ctx context.Context, run ledger.Run, t ledger.Times
 	if err := in.Ledger.Reschedule(ctx, run, t, requestID); err != nil {
 		return out, err
 	}
-	if run.State == ledger.RunReady {
+	if out.idle = run.State == ledger.RunReady; out.idle {
 		flag := cache.Ready{Shop: run.ShopID, Broadcast: run.BroadcastID, Run: run.ID, Rows: run.RowsDone, FinishedAt: run.ReadyAt,
 			AsOf: run.StartedAt, StartsAt: t.StartsAt, EndsAt: t.EndsAt}
 		if err := in.Flags.SetReady(ctx, flag); err != nil {

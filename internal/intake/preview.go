@@ -12,6 +12,7 @@ import (
 // Preview is what would become of one broadcast if it were announced now.
 type Preview struct {
 	Outcome Outcome
+	Tier    string
 	Times   ledger.Times
 	Rows    map[string]int64 // to be loaded, by dataset, estimated; nil: nothing would be done
 }
@@ -32,6 +33,7 @@ func (in *Intake) Preview(ctx context.Context, body []byte) ([]Preview, error) {
 	for i, it := range items {
 		p := &previews[i]
 		p.Outcome = Outcome{BroadcastID: short(it.BroadcastID), ShopID: short(it.ShopID)}
+		p.Tier = it.Tier
 		if bad := in.invalid(it, now); bad != nil {
 			p.Outcome.Outcome, p.Outcome.Reason = Invalid, bad.Error()
 			continue

@@ -13,7 +13,7 @@ import (
 var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 
 // exact has no margins, so that figures can be checked by hand.
-var exact = Policy{Headroom: 1, Share: 1, Level: 1, Margin: 1, Soonest: time.Second, Ahead: time.Minute, Keep: 10 * time.Minute}
+var exact = Policy{Headroom: 1, Share: 1, Level: 1, Margin: 1, Soonest: time.Second, Ahead: time.Minute, Keep: 10 * time.Minute, Cushion: 1}
 
 func in(d time.Duration) time.Time { return noon.Add(d) }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/guard"
 	"github.com/prewarm-go/prewarm/internal/ledger"
+	"github.com/prewarm-go/prewarm/tasks"
 )
 
 // Ledger is what the leader reads to decide.
@@ -54,9 +55,12 @@ type Loop struct {
 	Self    string        // the pod
 	Alerts  *alert.Dispatcher
 	Log     *slog.Logger
+	Move    func(ctx context.Context, moves []ledger.Move) error // moves planned starts
 
 	term  int64
 	state State
+	looks int              // decisions, for what is not done at each
+	late  map[string]doubt // by run, of those that were expected to be late
 }
 
 // Run decides every Tick until the context ends. It goes on from what the leader before it has published.
@@ -105,7 +109,7 @@ func (l *Loop) Once(ctx context.Context) error {
 			return err
 		}
 	}
-	in, pods, err := l.input(ctx)
+	in, open, works, pods, err := l.input(ctx)
 	if err != nil {
 		return err
 	}
@@ -120,29 +124,37 @@ func (l *Loop) Once(ctx context.Context) error {
 		l.Log.InfoContext(ctx, "width", "slots", r.Width, "was", was, "pods", len(pods), "reason", r.Reason)
 	}
 	l.tell(ctx, in, r)
-	return l.Channel.Publish(ctx, Published{
+	err = l.Channel.Publish(ctx, Published{
 		Term: l.term, Leader: l.Self, At: in.Now, Pods: pods, Result: r, Demand: in.Demand, State: l.state, Guard: verdicts, Override: in.Override,
 	})
+	if l.looks++; err == nil && l.looks%planTicks == 1 {
+		err = l.plan(ctx, in, open, works, r)
+	}
+	return err
 }
 
-func (l *Loop) input(ctx context.Context) (in Input, pods []string, err error) {
+func (l *Loop) input(ctx context.Context) (in Input, open []ledger.OpenWork, works []Work, pods []string, err error) {
 	if in.Now, err = l.Ledger.Now(ctx); err != nil {
-		return in, nil, err
+		return in, nil, nil, nil, err
 	}
 	living, err := l.Ledger.Pods(ctx, l.PodDead)
 	if err != nil {
-		return in, nil, err
+		return in, nil, nil, nil, err
 	}
 	for _, p := range living {
 		pods = append(pods, p.ID)
 	}
-	works, err := Works(ctx, l.Ledger, in.Now)
-	if err != nil {
-		return in, nil, err
+	if open, err = l.Ledger.OpenWork(ctx); err != nil {
+		return in, nil, nil, nil, err
 	}
+	rates, err := ReadRates(ctx, l.Ledger)
+	if err != nil {
+		return in, nil, nil, nil, err
+	}
+	works = WorksOf(open, rates, in.Now, l.Policy)
 	in.Demand, in.Bounds, in.Pods = Need(in.Now, works, l.Policy), l.Bounds, len(pods)
 	in.Override, err = ReadOverride(ctx, l.Ledger)
-	return in, pods, err
+	return in, open, works, pods, err
 }
 
 // ReadOverride is what somebody has set the width to, over or not; nil for nothing.
@@ -181,19 +193,6 @@ var remedies = map[string]string{
 	BindsGuard: "more pods do not help: the servers carry no more now; a later broadcast or a faster server does",
 }
 
-// Works is what is left to do, in slot time, by deadline.
-func Works(ctx context.Context, l Ledger, now time.Time) ([]Work, error) {
-	open, err := l.OpenWork(ctx)
-	if err != nil || len(open) == 0 {
-		return nil, err
-	}
-	rates, err := ReadRates(ctx, l)
-	if err != nil {
-		return nil, err
-	}
-	return WorksOf(open, rates, now), nil
-}
-
 // ReadRates reads what the cluster has learned.
 func ReadRates(ctx context.Context, l Ledger) (map[string]Rate, error) {
 	rates := map[string]Rate{}
@@ -208,11 +207,15 @@ func ReadRates(ctx context.Context, l Ledger) (map[string]Rate, error) {
 }
 
 // WorksOf weighs open work; what belongs to one run stands together in it.
-func WorksOf(open []ledger.OpenWork, rates map[string]Rate, now time.Time) []Work {
+func WorksOf(open []ledger.OpenWork, rates map[string]Rate, now time.Time, p Policy) []Work {
 	var works []Work
 	for _, o := range open {
 		if len(works) == 0 || works[len(works)-1].Run != o.RunID {
-			works = append(works, Work{Run: o.RunID, Start: o.PlannedStart, Deadline: o.Deadline, Begun: o.Begun})
+			w := Work{Run: o.RunID, Start: o.PlannedStart, Deadline: o.Deadline, Key: o.Tier == tasks.TierKA, Begun: o.Begun || o.Urgent}
+			if p.Lead > 0 {
+				w.Earliest = o.StartsAt.Add(-p.Lead)
+			}
+			works = append(works, w)
 		}
 		w := &works[len(works)-1]
 		seconds, cautious := Weigh([]Part{{o.Dataset, Left(o.RowsEstimated, o.RowsDone)}}, rates, now)

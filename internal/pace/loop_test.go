@@ -24,6 +24,7 @@ type cluster struct {
 	rates     map[string]Rate
 	override  *Override
 	published *Published
+	moves     []ledger.Move
 	err       error
 }
 
@@ -76,7 +77,20 @@ func (c *cluster) Published(context.Context) (*Published, error) { return c.publ
 
 func newLoop(c *cluster) *Loop {
 	return &Loop{Ledger: c, Channel: c, Watch: &guard.Watch{}, Bounds: config.Width{Min: 1, Max: 64, MaxPerPod: 32}, Policy: Policy{}.Fill(),
-		Self: "a", Alerts: alert.New(alert.Config{Log: slog.New(slog.DiscardHandler)}), Log: slog.New(slog.DiscardHandler)}
+		Self: "a", Alerts: alert.New(alert.Config{Log: slog.New(slog.DiscardHandler)}), Log: slog.New(slog.DiscardHandler), Move: c.move}
+}
+
+// move is what the ledger and the queue make of it.
+func (c *cluster) move(_ context.Context, moves []ledger.Move) error {
+	c.moves = append(c.moves, moves...)
+	for _, m := range moves {
+		for i := range c.work {
+			if c.work[i].RunID == m.RunID && c.work[i].PlannedStart.Equal(m.From) {
+				c.work[i].PlannedStart = m.To
+			}
+		}
+	}
+	return nil
 }
 
 func evening() *cluster {
@@ -156,4 +170,93 @@ func TestWhatSlotsMeasureIsMergedAndNothingIsLostWhenTheLedgerIsAway(t *testing.
 	require.InDelta(t, 2000, c.rates["users"].Rows, 0)
 	require.NoError(t, l.Flush(t.Context()))
 	require.InDelta(t, 2000, c.rates["users"].Rows, 0, "and nothing is merged twice")
+}
+
+// tonight is a run that is small by what is known, and may begin at any time.
+func (c *cluster) tonight(t *testing.T) *Loop {
+	t.Helper()
+	c.rates["users"] = learned(1e-4, 64)
+	c.work = []ledger.OpenWork{{RunID: "r1", Epoch: 3, Dataset: "users", StartsAt: c.now.Add(3 * time.Hour), Deadline: c.now.Add(170 * time.Minute),
+		PlannedStart: c.now.Add(10 * time.Minute), Units: 100, RowsEstimated: 1_000_000, Longest: 10_000}}
+	l := newLoop(c)
+	l.Policy.Lead = 170 * time.Minute
+	return l
+}
+
+func TestTheLeaderMovesStartsAsLateAsIsSafeAndForwardWhenThereIsMoreToDo(t *testing.T) {
+	t.Parallel()
+	c := evening()
+	l := c.tonight(t)
+	first := c.work[0].PlannedStart
+	for range 20 {
+		c.tick(t, l)
+	}
+	require.Len(t, c.moves, 1, "a plan that is made again moves nothing")
+	require.Equal(t, ledger.Move{RunID: "r1", Epoch: 3, From: first, To: c.work[0].PlannedStart}, c.moves[0])
+	require.Equal(t, c.work[0].Deadline.Add(-35*time.Minute), c.work[0].PlannedStart, "the cushion, and room for the plan to waver")
+
+	c.rates["users"] = learned(1e-2, 64) // a hundred times as much
+	for range 20 {
+		c.tick(t, l)
+	}
+	require.Len(t, c.moves, 2)
+	require.True(t, c.moves[1].To.Before(c.now.Add(15*time.Minute)))
+
+	c.work[0].Urgent, c.work[0].PlannedStart = true, c.now.Add(-time.Second)
+	c.rates["users"] = learned(1e-4, 64)
+	for range 20 {
+		c.tick(t, l)
+	}
+	require.Len(t, c.moves, 2, "what is urgent, or has begun, stays")
+}
+
+func TestALateRunIsToldBeforeItIsLateAndOnce(t *testing.T) {
+	t.Parallel()
+	c := evening()
+	c.rates["users"] = learned(1e-4, 64)
+	c.work[0].RowsEstimated, c.work[0].ShopID, c.work[0].BroadcastID = 2_000_000_000, "1001", "b-1" // 64 slots take an hour
+	c.work = c.work[:1]
+	l := newLoop(c)
+	told := func() (of []alert.Alert) {
+		for _, a := range l.Alerts.Recent() {
+			if a.Name == alert.RunWillBeLate {
+				of = append(of, a)
+			}
+		}
+		return of
+	}
+	for range 2 * planTicks {
+		c.tick(t, l)
+	}
+	require.Empty(t, told(), "once or twice may be a moment's doubt")
+	for range 5 * planTicks {
+		c.tick(t, l)
+	}
+	require.Len(t, told(), 1)
+	a := told()[0]
+	require.Equal(t, "1001", a.Shop)
+	require.Equal(t, "r1", a.Run)
+	require.Contains(t, a.Summary, "late")
+	require.Contains(t, a.Remedy, "starts")
+}
+
+func TestADoubtIsToldWhenItIsSureUntilItIsOver(t *testing.T) {
+	t.Parallel()
+	var d doubt
+	see := func(n int, late time.Duration) bool {
+		for range n {
+			d = d.see(Verdict{Margin: -late})
+		}
+		return d.told
+	}
+	require.False(t, see(2, time.Minute))
+	require.False(t, see(1, -time.Minute))
+	require.False(t, see(2, time.Minute), "never three in a row")
+	require.True(t, see(1, time.Minute))
+	for range 20 { // it wavers
+		require.True(t, see(calmed-1, -time.Minute))
+		require.True(t, see(1, time.Minute))
+	}
+	require.False(t, see(calmed, 0))
+	require.Equal(t, doubt{}, d)
 }

@@ -16,9 +16,13 @@ type Policy struct {
 	// Ahead is how soon work must be allowed to begin for there to be a need at all; width that waits for nothing is given
 	// back, and pods with it. Default 2m, in which the width can grow from 1 to several hundred.
 	Ahead time.Duration
-	// Keep is how much too early a planned start may be before it is moved: plans that hardly change move no tasks.
-	// Default 10m.
+	// Keep is how much too early a planned start may be before it is moved; one that is moved is put half of it too early.
+	// Plans that hardly change move nothing. Default 10m.
 	Keep time.Duration
+	// Cushion is how long before its deadline every run begins at the latest, the lead allowing: an estimate may be wrong by a
+	// hundred, and whoever would mend the plan may be away. Default 30m.
+	Cushion time.Duration
+	Lead    time.Duration // the earliest start is the broadcast's less this; 0: at once
 }
 
 // Fill sets the defaults of what was left out or cannot be.
@@ -43,6 +47,9 @@ func (p Policy) Fill() Policy {
 	}
 	if p.Keep <= 0 {
 		p.Keep = 10 * time.Minute
+	}
+	if p.Cushion <= 0 {
+		p.Cushion = 30 * time.Minute
 	}
 	return p
 }

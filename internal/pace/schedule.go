@@ -18,14 +18,17 @@ type Slot struct {
 // Schedule is pure: planned starts, as late as all deadlines safely allow. ceiling is the width that is known to be
 // there. The answer is in the order of works.
 //
-// Time is filled backwards from the last deadline, up to a level, with cautious amounts, always with the work whose earliest start is the latest (the mirror image of earliest deadline first, and optimal for the same reason:
+// Time is filled backwards from the last deadline, up to a level, with cautious amounts, always
+// with the work whose earliest start is the latest (the mirror image of earliest deadline first, and optimal for the same reason:
 // Liu, "Real-Time Systems", 2000, section 4.3, "latest release time"). The
 // level is a little more than the lowest at which all deadlines hold, and at most Share of the ceiling: so the load is level, a
 // run is begun only as early as the crowd behind it asks for, and what is left of the ceiling is for late-comers. Work that
 // does not fit begins as early as it may, and gets the rest of the ceiling.
 //
-// A start that the run had is kept unless it is later, or more than Keep earlier, than the one found; work that has begun
-// stays where it is. A change of one broadcast moves those that share a crowd with it and no others.
+// No start is nearer to the deadline than Cushion. A start that the run had is kept unless it is later, or more than Keep
+// earlier, than the one found; one that is not kept is put half of Keep earlier, so that it does not move again with the next
+// row that is counted. Work that has begun stays where it is. A change of one broadcast moves those that share a crowd with
+// it and no others.
 func Schedule(now time.Time, works []Work, ceiling float64, p Policy) []Slot {
 	p = p.Fill()
 	b := newBackward(now, works, p)
@@ -33,17 +36,28 @@ func Schedule(now time.Time, works []Work, ceiling float64, p Policy) []Slot {
 	slots := make([]Slot, len(works))
 	for i, w := range works {
 		j := b.jobs[i]
-		found := now.Add(time.Duration(j.begin * float64(time.Second))).Truncate(time.Second)
-		if found.Before(now) {
-			found = now
-		}
-		slots[i] = Slot{Run: w.Run, Start: found, Short: j.left}
-		if keeps(w, found, now, p) {
+		found := earlier(now.Add(time.Duration(j.begin*float64(time.Second))).Truncate(time.Second), w.Deadline.Add(-p.Cushion))
+		slots[i] = Slot{Run: w.Run, Start: later(later(found.Add(-p.Keep/2), w.Earliest), now), Short: j.left}
+		if keeps(w, later(found, now), now, p) {
 			slots[i].Start = w.Start
 		}
 		slots[i].Moved = !slots[i].Start.Equal(w.Start)
 	}
 	return slots
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // keeps says whether the start that a run had is as good as the one found.

@@ -37,7 +37,9 @@ func TestScheduleBeginsAsLateAsTheCrowdAllows(t *testing.T) {
 		"one unit a slot": {[]Work{{Run: "a", Deadline: in(2 * h), Seconds: 3600, Units: 1}, work("b", time.Minute, 600)}, 20, []time.Duration{h, 6 * time.Second}},
 		"the last unit":   {[]Work{{Run: "a", Deadline: in(2 * h), Seconds: 3600, Units: 4, Longest: 900}}, 8, []time.Duration{45 * time.Minute}},
 	} {
-		got := startsOf(Schedule(noon, c.works, c.ceiling, exact))
+		p := exact
+		p.Keep = time.Nanosecond
+		got := startsOf(Schedule(noon, c.works, c.ceiling, p))
 		require.Len(t, got, len(c.want), name)
 		for i := range got {
 			require.InDelta(t, c.want[i].Seconds(), got[i].Seconds(), 2, "%s: %v", name, got)
@@ -58,6 +60,47 @@ func TestAStartThatIsGoodEnoughIsKept(t *testing.T) {
 	}
 	w.Start, w.Begun = in(-time.Hour), true
 	require.False(t, Schedule(noon, []Work{w}, 8, exact)[0].Moved, "what has begun stays")
+}
+
+func TestAPlanThatMovesIsPutHalfWayAndStaysWhenCostsWaver(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		works := genEvening(t)
+		ceiling := rapid.Float64Range(20, 50).Draw(t, "ceiling")
+		now := noon
+		for i, s := range Schedule(now, works, ceiling, exact) {
+			works[i].Start = s.Start
+		}
+		// What a row costs wavers by less than a minute of any run's time.
+		moved := 0
+		for range 5 {
+			now = now.Add(10 * time.Second)
+			for i := range works {
+				works[i].Begun = !works[i].Start.After(now)
+				works[i].Cautious = works[i].Seconds + rapid.Float64Range(0, 10).Draw(t, "more")
+			}
+			for i, s := range Schedule(now, works, ceiling, exact) {
+				if s.Moved {
+					moved++
+				}
+				works[i].Start = s.Start
+			}
+		}
+		require.LessOrEqual(t, moved, len(works), "a start moves once, if the level has made a step")
+	})
+}
+
+func TestNoStartIsLaterThanTheCushionAllows(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		works := genEvening(t)
+		p := Policy{Cushion: time.Duration(rapid.IntRange(1, 120).Draw(t, "cushion")) * time.Minute}
+		for i, s := range Schedule(noon, works, rapid.Float64Range(1, 50).Draw(t, "ceiling"), p) {
+			latest := later(later(works[i].Deadline.Add(-p.Cushion), works[i].Earliest), noon)
+			require.False(t, s.Start.After(latest), "%s begins %s before its deadline", s.Run, works[i].Deadline.Sub(s.Start))
+			require.False(t, s.Start.Before(works[i].Earliest))
+		}
+	})
 }
 
 // edf is the fluid schedule of the earliest deadline first at a fixed capacity, in steps; nobody finishes late, or how

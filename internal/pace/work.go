@@ -13,6 +13,7 @@ type Work struct {
 	Earliest time.Time // it may not begin before; zero: at once
 	Start    time.Time // when it is planned to begin; zero: not planned yet, at once
 	Deadline time.Time
+	Key      bool    // of a key account: of equal deadlines it goes first
 	Begun    bool    // it is being worked on, so its start does not move any more
 	Seconds  float64 // expected
 	Cautious float64 // not exceeded with 95 % certainty; less than Seconds counts as Seconds
@@ -91,6 +92,12 @@ func (w *Work) parallel() float64 {
 func byDeadline(a, b Work) int {
 	if c := a.Deadline.Compare(b.Deadline); c != 0 {
 		return c
+	}
+	if a.Key != b.Key {
+		if a.Key {
+			return -1
+		}
+		return 1
 	}
 	return cmp.Compare(a.Run, b.Run)
 }

@@ -66,6 +66,7 @@ type run struct {
 	left      [2]float64 // rows
 	start     time.Time
 	begun     bool
+	urgent    bool // it begins at once
 }
 
 // evening is the state between two ticks.
@@ -149,7 +150,11 @@ func (e *evening) announce(now time.Time) {
 	}
 	for e.next < len(e.Broadcasts) && !e.Broadcasts[e.next].Announced.After(now) {
 		b := e.Broadcasts[e.next]
-		e.open = append(e.open, run{broadcast: e.next, left: [2]float64{float64(b.Rows[0]), float64(b.Rows[1])}})
+		r := run{broadcast: e.next, left: [2]float64{float64(b.Rows[0]), float64(b.Rows[1])}}
+		if r.urgent = b.Announced.After(b.Earliest); r.urgent {
+			r.start = now
+		}
+		e.open = append(e.open, r)
 		e.next++
 	}
 	if e.next == first && (now.Sub(e.planned) < replanEvery || len(e.open) == 0) {
@@ -196,14 +201,11 @@ func (e *evening) plan(now time.Time, first int) {
 
 // known is the ceiling that planning counts on: what the law has found the servers to bear, if it has.
 func (e *evening) known(now time.Time) int {
-	c := min(e.Width.Max, e.server.at(now).pods*e.Width.MaxPerPod)
+	c := pace.Known(e.Width, e.server.at(now).pods, e.law, e.result)
 	if e.Ceiling > 0 {
 		c = min(c, e.Ceiling)
 	}
-	if e.law.Limit > 0 && e.result.Bound {
-		c = min(c, max(e.law.Limit, e.law.Knee))
-	}
-	return max(c, 1)
+	return c
 }
 
 // weigh makes e.works the open runs as the planner sees them.
@@ -220,7 +222,7 @@ func (e *evening) weigh(now time.Time) {
 
 func (e *evening) weighOne(r *run) pace.Work {
 	b := &e.Broadcasts[r.broadcast]
-	w := pace.Work{Run: b.Run, Earliest: b.Earliest, Start: r.start, Deadline: b.Deadline, Begun: r.begun}
+	w := pace.Work{Run: b.Run, Earliest: b.Earliest, Start: r.start, Deadline: b.Deadline, Begun: r.begun || r.urgent}
 	for d, rows := range r.left {
 		w.Seconds += rows * e.mean[d]
 		w.Cautious += rows * e.cautious[d]

@@ -15,7 +15,7 @@ import (
 type Broadcast struct {
 	Run       string
 	Announced time.Time
-	Earliest  time.Time // as the lead allows
+	Earliest  time.Time // as the lead allows; one that is announced later is urgent and begins at once
 	Deadline  time.Time
 	Rows      [2]int64 // by dataset
 }
@@ -102,7 +102,7 @@ func broadcast(r *rand.Rand, day time.Time, i int, late float64) Broadcast {
 	hour := min(max(20+1.5*r.NormFloat64(), 18), 23)
 	starts := day.Add(time.Duration(math.Round(2*hour)) * 30 * time.Minute)
 	b := Broadcast{Run: runName(i), Deadline: starts.Add(-ready)}
-	b.Earliest = b.Deadline.Add(-lead)
+	b.Earliest = starts.Add(-lead)
 	b.Announced = day.Add(12 * time.Hour)
 	rows := min(math.Exp(10+1.6*r.NormFloat64()), 5e6)
 	if r.Float64() < late {
