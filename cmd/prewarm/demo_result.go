@@ -80,12 +80,15 @@ func (e *evening) audit(ctx context.Context, runs map[string]api.Run) (audit.Fin
 	}
 	for _, s := range e.shops {
 		if r := runs[s.ID]; r.State == "ready" {
-			if err := a.Shop(ctx, s.ID, *r.EndsAt); err != nil {
+			if err := a.Shop(ctx, audit.Shop{ID: s.ID, Ends: *r.EndsAt}); err != nil {
 				return a.Findings, err
 			}
 		}
 	}
-	return a.Findings, a.Extras(ctx)
+	if err := a.Rest(ctx); err != nil {
+		return a.Findings, err
+	}
+	return a.Findings, a.Strays(ctx)
 }
 
 // problem is what keeps the demo from having succeeded, or "".

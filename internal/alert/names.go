@@ -22,6 +22,8 @@ const (
 	PlanWentBad       = "plan_went_bad"      // a dataset's pages read far more rows than they return; the dataset is paused
 	CeilingBinds      = "ceiling_binds"      // more slots are needed than can be used
 	PodDied           = "pod_died"           // a pod's work was taken over
+	AuditFailed       = "audit_failed"       // an audit found keys that are wrong and were not repaired
+	AuditBroken       = "audit_broken"       // an audit could not be carried out
 	BroadcastEnded    = "broadcast_ended"    // a broadcast ended before its run was ready
 )
 
@@ -54,6 +56,8 @@ var kinds = map[string]lasting{
 	GuardStop:         {},
 	CeilingBinds:      {},
 	PodDied:           {},
+	AuditFailed:       {},
+	AuditBroken:       {},
 	BroadcastEnded:    {},
 }
 

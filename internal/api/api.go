@@ -85,6 +85,7 @@ type Deps struct {
 	Plans   Plans
 	Alerts  Alerts
 	History History
+	Audits  Audits
 
 	Board           http.Handler                                                // the page at / and its files under /board/
 	Login           func(w http.ResponseWriter, status int, next, wrong string) // answers the page that asks for a token

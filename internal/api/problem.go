@@ -25,6 +25,8 @@ func failure(err error) error {
 		return nil
 	case errors.Is(err, intake.ErrMalformed):
 		return huma.Error400BadRequest(err.Error())
+	case errors.Is(err, ErrInvalid):
+		return huma.Error422UnprocessableEntity(err.Error())
 	case errors.Is(err, intake.ErrTooLarge):
 		return huma.NewError(http.StatusRequestEntityTooLarge, err.Error())
 	case errors.Is(err, ledger.ErrNotFound):

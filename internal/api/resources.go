@@ -33,6 +33,7 @@ func (a *API) resources(mux *http.ServeMux) {
 	a.steering(h)
 	a.plans(h)
 	a.alerts(h)
+	a.audits(h)
 	spec := sync.OnceValues(h.OpenAPI().MarshalJSON)
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		text, err := spec()

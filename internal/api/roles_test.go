@@ -39,6 +39,9 @@ var access = []struct {
 	{"PUT", "/v1/width", 401, 403, 200},
 	{"DELETE", "/v1/width/override", 401, 403, 200},
 	{"POST", "/v1/plan", 401, 403, 200},
+	{"POST", "/v1/audits", 401, 403, 202},
+	{"GET", "/v1/audits", 401, 200, 200},
+	{"GET", "/v1/audits/{id}", 401, 404, 404},
 	{"GET", "/v1/pods", 401, 200, 200},
 	{"GET", "/v1/alerts", 401, 200, 200},
 	{"POST", "/v1/alerts/test", 401, 403, 200},
@@ -68,7 +71,7 @@ func TestEveryRouteByRole(t *testing.T) {
 	a := newAPI(t, &fake{}, tokens)
 	for _, c := range access {
 		body := map[string]string{
-			"POST /v1/requests": "{}", "POST /v1/plan": "{}", "PUT /v1/width": `{"pin": 4, "for": "1m", "reason": "a try"}`,
+			"POST /v1/requests": "{}", "POST /v1/plan": "{}", "POST /v1/audits": "{}", "PUT /v1/width": `{"pin": 4, "for": "1m", "reason": "a try"}`,
 		}[c.method+" "+c.path]
 		path := strings.NewReplacer("{id}", "r1", "{shop}", "1001").Replace(c.path)
 		for who, want := range map[string]int{"": c.nobody, viewerToken: c.view, operatorToken: c.oper, "wrong": 0} {

@@ -256,6 +256,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 	retry := workers.RetryPolicy{Retry: p.Retry, Definitive: load.Definitive}
 	enqueue := &plan.Tasks{Queue: a.queue, Attempts: p.Retry.Attempts}
 	settler := &load.Settler{Ledger: a.ledger, Flags: flags, Leases: leases, Alerts: a.alerts, Log: a.log}
+	settler.Vouch = a.vouch
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "prewarm_broadcasts_total", Help: "Broadcasts of requests, by outcome.",
 	}, []string{"outcome"})
@@ -304,13 +305,6 @@ func (a *App) assemble(bound []*source.Bound) error {
 		Policy:  a.policy(),
 		PodDead: p.PodDead, Self: a.id, Alerts: a.alerts, Log: a.log, Move: starts{a.ledger, enqueue}.move,
 	}
-	a.lead = func(ctx context.Context) {
-		lease.NewLeader(a.queueDB, a.id).Run(ctx, func(term context.Context) {
-			var wg sync.WaitGroup
-			wg.Go(func() { loop.Run(term) })
-			reconciler.Run(term)
-			wg.Wait()
-		})
-	}
+	a.lead = a.leading(loop.Run, reconciler.Run, a.auditor(bound, settler).Run)
 	return a.serve()
 }

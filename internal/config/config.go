@@ -16,6 +16,7 @@ type Config struct {
 	Policy   Policy            `yaml:"policy"`
 	Width    Width             `yaml:"width"`
 	Pace     Pace              `yaml:"pace"`
+	Audit    Audit             `yaml:"audit"`
 	HTTP     HTTP              `yaml:"http"`
 	Alerts   Alerts            `yaml:"alerts"`
 	Datasets []dataset.Spec    `yaml:"datasets"`
@@ -62,6 +63,7 @@ type Policy struct {
 	WarmWhen     WarmWhen      `yaml:"warm_when"`
 	ReadyBefore  time.Duration `yaml:"ready_before"` // deadline = starts_at - this; default 10m
 	Lead         time.Duration `yaml:"lead"`         // earliest start = starts_at - this, so more than ready_before; default 3h
+	ReadyWhen    string        `yaml:"ready_when"`   // a run is announced: loaded (default), sampled or audited
 	Expire       Expire        `yaml:"expire"`
 	Lease        time.Duration `yaml:"lease"`         // of a shop; default 5m
 	PageRows     int           `yaml:"page_rows"`     // of the first page; then PageTime decides; default 500

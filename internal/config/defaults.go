@@ -17,6 +17,7 @@ func Defaults() Config {
 			WarmWhen:     WarmWhen{MinRows: 5000},
 			ReadyBefore:  10 * time.Minute,
 			Lead:         3 * time.Hour,
+			ReadyWhen:    ReadyLoaded,
 			Expire:       Expire{AfterEnd: 30 * time.Minute, Jitter: 10 * time.Minute},
 			Lease:        5 * time.Minute,
 			PageRows:     500,
@@ -34,6 +35,7 @@ func Defaults() Config {
 		},
 		Width: Width{Min: 1, Max: 64, MaxPerPod: 32},
 		Pace:  Pace{Headroom: 1.25, Margin: 2 * time.Minute},
+		Audit: Audit{Repair: true, Sample: 100, Ready: 5},
 		HTTP:  HTTP{Listen: "127.0.0.1:8080"},
 		Alerts: Alerts{
 			Repeat: 4 * time.Hour, ResolveAfter: 10 * time.Minute,

@@ -31,6 +31,7 @@ func (c Config) Validate() error {
 	p.sources(c)
 	p.policy(c)
 	p.width(c.Width)
+	p.audit(c)
 	p.http(c.HTTP)
 	p.alerts(c.Alerts)
 	p.datasets(c)

@@ -34,6 +34,12 @@ func (d SourceDialect) Scan(s source.Scan) (string, []any) {
 		fmt.Fprintf(&b, " AND %s <= %s", row, marks)
 		args = append(args, s.To...)
 	}
+	if s.Rows != nil {
+		fmt.Fprintf(&b, " AND %s IN (VALUES %s%s)", row, marks, strings.Repeat(", "+marks, len(s.Rows)-1))
+		for _, values := range s.Rows {
+			args = append(args, values...)
+		}
+	}
 	if s.Where != "" {
 		fmt.Fprintf(&b, " AND (%s\n)", s.Where)
 	}

@@ -65,6 +65,7 @@ type Run struct {
 	StartedAt    time.Time // first unit claimed
 	ReadyAt      time.Time
 	FlaggedAt    time.Time // the ready flag was set in Redis
+	AuditedAt    time.Time // it passed an audit; see Vouched
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 
@@ -75,6 +76,9 @@ type Run struct {
 	UnitsDone   int
 	UnitsFailed int
 }
+
+// Vouched says whether a ready run has passed an audit since it was loaded.
+func (r Run) Vouched() bool { return !r.ReadyAt.IsZero() && !r.AuditedAt.Before(r.ReadyAt) }
 
 // Unit is a part of a run that one slot loads: a small dataset whole, or one key range (From, To] of a big one.
 // From, To and Cursor are JSON arrays of key values in MySQL's text form, one per column of `by`; From "" is the

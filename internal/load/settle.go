@@ -31,6 +31,9 @@ type Settler struct {
 	Leases Leases
 	Alerts *alert.Dispatcher
 	Log    *slog.Logger
+	// Vouch says whether a ready run may be announced; if not yet, it has asked for what is missing, and Settle is called again
+	// when that is there. Nil: always.
+	Vouch func(ctx context.Context, run ledger.Run) (bool, error)
 }
 
 // Settle acts on what Finish, Fail or TakeOver said became of a run.
@@ -51,6 +54,11 @@ func (s *Settler) Settle(ctx context.Context, runID string, what ledger.Settled)
 func (s *Settler) ready(ctx context.Context, run ledger.Run) error {
 	if run.State != ledger.RunReady {
 		return nil
+	}
+	if s.Vouch != nil {
+		if ok, err := s.Vouch(ctx, run); err != nil || !ok {
+			return errors.Join(err, s.Leases.Release(ctx, run.ShopID, run.ID))
+		}
 	}
 	err := s.Flags.SetReady(ctx, cache.Ready{
 		Shop: run.ShopID, Broadcast: run.BroadcastID, Run: run.ID, Rows: run.RowsDone, FinishedAt: run.ReadyAt,

@@ -97,7 +97,7 @@ type Column struct {
 // Scan is a part of one shop's rows in index order:
 //
 //	SELECT Select FROM Table, using Index
-//	WHERE Shop = ShopArg AND By > After AND By <= To AND (Where)
+//	WHERE Shop = ShopArg AND By > After AND By <= To AND By IN (Rows) AND (Where)
 //	ORDER BY Shop, By LIMIT Limit OFFSET Offset
 //
 // By compares as a row, the first column first. The dialect chooses the form of the comparison that its database runs as
@@ -111,10 +111,11 @@ type Scan struct {
 
 	Select  []string // expressions
 	ShopArg any
-	After   []any  // one per By; nil: from the first row
-	To      []any  // one per By; nil: to the last row
-	Where   string // the operator's condition, SQL; it may end in a `--` comment; "": all rows
-	Limit   int64  // 0: no limit
+	After   []any   // one per By; nil: from the first row
+	To      []any   // one per By; nil: to the last row
+	Rows    [][]any // single rows, one value per By each; nil: all of the range
+	Where   string  // the operator's condition, SQL; it may end in a `--` comment; "": all rows
+	Limit   int64   // 0: no limit
 	Offset  int64
 }
 

@@ -49,6 +49,9 @@ func (d mysqlDialect) Scan(s Scan) (string, []any) {
 		b.WriteString(" AND ")
 		args = d.compare(&b, args, s.By, s.To, "<", "<=")
 	}
+	if s.Rows != nil {
+		args = d.oneOf(&b, args, s.By, s.Rows)
+	}
 	if s.Where != "" {
 		b.WriteString(" AND (" + s.Where + "\n)") // on a line of its own, as a comment may end the condition
 	}
@@ -72,6 +75,22 @@ func (d mysqlDialect) compare(b *strings.Builder, args []any, by []Column, value
 	}
 	fmt.Fprintf(b, "(%s %s %s OR (%s = %s AND ", c, op, mark, c, mark)
 	args = d.compare(b, append(args, values[0], values[0]), by[1:], values[1:], op, last)
+	b.WriteString("))")
+	return args
+}
+
+// oneOf writes that a row is one of these.
+func (d mysqlDialect) oneOf(b *strings.Builder, args []any, by []Column, rows [][]any) []any {
+	for i, values := range rows {
+		b.WriteString([]string{" AND ((", ") OR ("}[min(i, 1)])
+		for j, c := range by {
+			if j > 0 {
+				b.WriteString(" AND ")
+			}
+			fmt.Fprintf(b, "%s = %s", d.Quote(c.Name), placeholder(c))
+		}
+		args = append(args, values...)
+	}
 	b.WriteString("))")
 	return args
 }

@@ -48,6 +48,7 @@ func Run(t *testing.T, c Config) {
 	})
 	t.Run("composite key", func(t *testing.T) { composite(t, src) })
 	t.Run("primary key behind a secondary index", func(t *testing.T) { behind(t, src) })
+	t.Run("single rows", func(t *testing.T) { single(t, src) })
 	t.Run("query", func(t *testing.T) { query(t, src) })
 	t.Run("refusals", func(t *testing.T) { refusals(t, src) })
 }
@@ -103,6 +104,29 @@ func behind(t *testing.T, src *source.Source) {
 	}
 	require.Equal(t, want, read(t, b, "1", 8, 3))
 	require.Equal(t, []string(nil), read(t, b, "2", 8, 3))
+}
+
+func single(t *testing.T, src *source.Source) {
+	t.Helper()
+	b, err := src.Bind(t.Context(), conform())
+	require.NoError(t, err)
+	var keys, got []string
+	object := func(into *[]string) source.Visit {
+		return func(row []sql.RawBytes) (bool, error) {
+			*into = append(*into, string(row[0]))
+			if into == &got {
+				keys = append(keys, b.RowKey(row))
+			}
+			return true, nil
+		}
+	}
+	_, err = b.ReadPage(t.Context(), "s'1", "", "", 50, object(&got))
+	require.NoError(t, err)
+	var again []string
+	require.NoError(t, b.ReadRows(t.Context(), "s'1", []string{keys[30], keys[2], `["0","b0","0xffff"]`, `["0","b0","0x03ff"]`}, object(&again)))
+	require.Equal(t, []string{got[2], got[30]}, again, "rows that are not there, or that where leaves out, are not visited")
+	require.NoError(t, b.ReadRows(t.Context(), "s'1", nil, object(&again)))
+	require.Error(t, b.ReadRows(t.Context(), "s'1", []string{""}, object(&again)))
 }
 
 func query(t *testing.T, src *source.Source) {

@@ -1,0 +1,185 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/prewarm-go/prewarm/internal/dataset"
+	"github.com/prewarm-go/prewarm/internal/redisconn"
+)
+
+const (
+	// scanCount is how many keys a SCAN looks at: about 0.1 ms of the server's time.
+	scanCount = 1000
+	// fewScans is up to how many patterns each get a SCAN of their own, which the server filters. More of them are told apart
+	// here, in one SCAN of all keys.
+	fewScans = 4
+)
+
+// sought is a place whose keys can be told from all others.
+type sought struct {
+	*place
+	pattern *dataset.Pattern
+}
+
+// Extras looks for keys of the places compared since the last Forget that no row has, and then settles all that was put aside.
+// Keys of a dataset whose template does not hold the shop and all of `by` cannot be told to be extra: of those only what is
+// read in one go is compared.
+func (a *Auditor) Extras(ctx context.Context) error {
+	slices.Sort(a.seen)
+	var all []sought
+	globs := map[string]bool{}
+	for _, p := range a.places {
+		if pattern, ok := p.d.Encoder().Pattern(p.shop); ok && p.d.Spec().Paged() {
+			all = append(all, sought{p, pattern})
+			globs[glob(pattern.Prefix())] = true
+		}
+	}
+	// The longest prefixes first: of shops 1 and 1:2 the latter's keys are looked for first.
+	slices.SortFunc(all, func(x, y sought) int { return len(y.pattern.Prefix()) - len(x.pattern.Prefix()) })
+	if len(globs) > fewScans {
+		globs = map[string]bool{"*": true}
+	}
+	if len(all) > 0 {
+		index := indexOf(all)
+		a.extra = map[uint64]struct{}{}
+		for match := range globs {
+			err := a.scan(ctx, match, func(ctx context.Context, key string) error {
+				a.suspectExtra(index, key)
+				if len(a.waiting) < mostWaiting {
+					return nil
+				}
+				return a.again(ctx, false)
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return a.Rest(ctx)
+}
+
+// Rest settles all that was put aside.
+func (a *Auditor) Rest(ctx context.Context) error { return a.again(ctx, true) }
+
+// glob matches what begins with a text.
+func glob(prefix string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(prefix) + "*"
+}
+
+// prefixes finds the places that a key may be of: those of a map by length of prefix and prefix.
+type prefixes struct {
+	lengths []int
+	by      map[string][]sought
+}
+
+func indexOf(all []sought) prefixes {
+	index := prefixes{by: map[string][]sought{}}
+	for _, s := range all {
+		prefix := s.pattern.Prefix()
+		if !slices.Contains(index.lengths, len(prefix)) {
+			index.lengths = append(index.lengths, len(prefix))
+		}
+		index.by[prefix] = append(index.by[prefix], s)
+	}
+	return index
+}
+
+// suspectExtra puts a key aside that belongs to a place and was not seen.
+func (a *Auditor) suspectExtra(index prefixes, key string) {
+	if strings.HasPrefix(key, redisconn.Own) {
+		return
+	}
+	for _, n := range index.lengths {
+		if n > len(key) {
+			continue
+		}
+		for _, s := range index.by[key[:n]] {
+			row, ok := s.pattern.Row(key)
+			if !ok || a.isSeen(key) || a.ofAnother(s.place, key) {
+				continue
+			}
+			if _, twice := a.extra[a.fingerprint(key)]; !twice {
+				a.extra[a.fingerprint(key)] = struct{}{}
+				a.waiting = append(a.waiting, suspect{place: s.place, want: want{key: key, row: s.d.RowKey(row), absent: true, unread: true}, tries: -1})
+			}
+			return
+		}
+	}
+}
+
+func (a *Auditor) isSeen(key string) bool {
+	_, ok := slices.BinarySearch(a.seen, a.fingerprint(key))
+	return ok
+}
+
+// ofAnother says whether a key may be of another dataset of the shop.
+func (a *Auditor) ofAnother(p *place, key string) bool {
+	for _, d := range a.Datasets {
+		if d == p.d {
+			continue
+		}
+		enc := d.Encoder()
+		if pattern, ok := enc.Pattern(p.shop); ok {
+			if _, ok := pattern.Row(key); ok {
+				return true
+			}
+		} else if enc.MayBe(p.shop, key) {
+			return true
+		}
+	}
+	return false
+}
+
+// scan visits the keys that match, on every master, some of them perhaps twice.
+func (a *Auditor) scan(ctx context.Context, match string, visit func(ctx context.Context, key string) error) error {
+	var mu sync.Mutex // masters of a cluster are visited at the same time
+	err := redisconn.EachMaster(ctx, a.Cache, func(ctx context.Context, node redis.UniversalClient) error {
+		for cursor := uint64(0); ; {
+			if err := a.proceed(ctx, nil); err != nil {
+				return err
+			}
+			keys, next, err := node.Scan(ctx, cursor, match, scanCount).Result()
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			for _, key := range keys {
+				if err == nil {
+					err = visit(ctx, key)
+				}
+			}
+			mu.Unlock()
+			if err != nil {
+				return err
+			}
+			if cursor = next; cursor == 0 {
+				return nil
+			}
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("look for extra keys: %w", err)
+	}
+	return nil
+}
+
+// Strays counts the keys of the cache, prewarm's own marks aside, that were not seen since the last Forget. It is for a cache
+// that holds nothing else.
+func (a *Auditor) Strays(ctx context.Context) error {
+	slices.Sort(a.seen)
+	strays := map[string]bool{}
+	err := a.scan(ctx, "*", func(_ context.Context, key string) error {
+		if !strings.HasPrefix(key, redisconn.Own) && !a.isSeen(key) {
+			strays[key] = true
+		}
+		return nil
+	})
+	a.Findings.Extra = int64(len(strays))
+	return err
+}
