@@ -169,7 +169,7 @@ func TestAReadyRunThatIsRescheduledKeepsItsValuesAndMovesTheirExpiry(t *testing.
 	for name, by := range map[string]time.Duration{"by an hour": time.Hour, "to tomorrow": 24 * time.Hour, "to an earlier end": -time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newCluster(t, "page_rows: 30", "page_rows_max: 30", "unit_rows: 70")
+			c := newCluster(t, "page_rows: 30", "unit_rows: 70")
 			seed(t, c.source, 1001, 300)
 			p := c.inProcess()
 			b := ka(1001, time.Now().Add(90*time.Minute))

@@ -14,7 +14,7 @@ import (
 const (
 	manyRows  = 30000
 	pageRows  = 20
-	smallPage = "page_rows: 20\n  page_rows_max: 20" // many pages make the work long enough to be interrupted
+	smallPage = "page_rows: 20" // many pages make the work long enough to be interrupted
 )
 
 // warming starts the warming of a shop with many users, at once.

@@ -13,7 +13,7 @@ import (
 
 func TestAnEveningAnnouncedInOneBatchIsWarmOnTimeAndCorrect(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, "lead: 45m", "page_rows: 100", "page_rows_max: 100", "unit_rows: 400")
+	c := newCluster(t, "lead: 45m", "page_rows: 100", "unit_rows: 400")
 	sizes := []int{0, 1, 19, 60, 100, 101, 250, 400, 401, 800, 1200, 2000}
 	for i, users := range sizes {
 		seed(t, c.source, 1001+i, users)

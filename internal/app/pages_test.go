@@ -24,7 +24,9 @@ func (p *pages) read(n int, trip time.Duration) {
 
 func newTestPages(t *testing.T, change func(*config.Policy)) (p *pages, zone *guard.Zone, reg *prometheus.Registry) {
 	t.Helper()
-	a := &App{cfg: config.Config{Policy: config.Defaults().Policy}, log: slog.New(slog.DiscardHandler), reg: prometheus.NewRegistry()}
+	cfg := config.Defaults()
+	cfg.Fill()
+	a := &App{cfg: cfg, log: slog.New(slog.DiscardHandler), reg: prometheus.NewRegistry()}
 	change(&a.cfg.Policy)
 	p, zone = a.newPages(nil), new(guard.Zone)
 	p.zone = func() guard.Zone { return *zone }

@@ -26,7 +26,7 @@ func switchRounds(t *testing.T, n int) int {
 // threePods is a cluster of three processes that load a shop in pages of one row, with a log of every page.
 func threePods(t *testing.T) (c *cluster, p *pod, run string) {
 	t.Helper()
-	c = newCluster(t, "page_rows: 1", "page_rows_max: 1", "unit_rows: 300")
+	c = newCluster(t, "page_rows: 1", "unit_rows: 300")
 	seed(t, c.source, 1001, manyRows/4)
 	p = c.serve()
 	c.serve()
@@ -130,7 +130,7 @@ func (c *cluster) ends() time.Time {
 
 func TestCancellingATaskInAsynqmonCancelsItsRun(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, "page_rows: 1", "page_rows_max: 1")
+	c := newCluster(t, "page_rows: 1")
 	seed(t, c.source, 1001, manyRows)
 	c.inProcess()
 	warming(t, c)

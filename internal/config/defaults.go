@@ -10,6 +10,12 @@ const (
 	SourceSpare = 4
 )
 
+// What a page may have is 500 rows to begin with, and 5,000 when the source reads them in policy.page_time.
+const (
+	pageRows    = 500
+	pageRowsMax = 5000
+)
+
 // Defaults is the configuration that a file starts from. Servers and datasets have no defaults.
 func Defaults() Config {
 	return Config{
@@ -20,10 +26,9 @@ func Defaults() Config {
 			ReadyWhen:    ReadyLoaded,
 			Expire:       Expire{AfterEnd: 30 * time.Minute, Jitter: 10 * time.Minute},
 			Lease:        5 * time.Minute,
-			PageRows:     500,
+			PageRows:     pageRows,
 			PageTime:     500 * time.Microsecond,
 			PageRowsMin:  50,
-			PageRowsMax:  5000,
 			PageBytes:    4 << 20,
 			UnitRows:     10000,
 			MaxRejects:   100,
@@ -54,6 +59,12 @@ func (c *Config) Fill() {
 	if c.Ledger.Migrate == nil {
 		yes := true
 		c.Ledger.Migrate = &yes
+	}
+	if p := &c.Policy; p.PageRowsMax == 0 {
+		// A size that somebody has chosen is kept to.
+		if p.PageRowsMax = p.PageRows; p.PageRows == pageRows {
+			p.PageRowsMax = pageRowsMax
+		}
 	}
 	if c.Ledger.Pool == 0 {
 		c.Ledger.Pool = DefaultLedgerPool

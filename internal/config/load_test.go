@@ -37,7 +37,7 @@ func TestMinimalFileGetsEveryDefault(t *testing.T) {
 	t.Parallel()
 	c, err := Load(write(t, minimal), nil)
 	require.NoError(t, err)
-	want := Defaults()
+	want := filled()
 	require.Equal(t, want.Policy, c.Policy)
 	require.Equal(t, want.Width, c.Width)
 	require.Equal(t, want.HTTP, c.HTTP)
@@ -48,11 +48,17 @@ func TestMinimalFileGetsEveryDefault(t *testing.T) {
 	require.Equal(t, 10*time.Second, c.Sources["main"].StatementTime)
 }
 
+func filled() Config {
+	c := Defaults()
+	c.Fill()
+	return c
+}
+
 func TestExampleSaysTheDefaults(t *testing.T) {
 	t.Parallel()
 	c, err := Load(write(t, string(Example)), []string{"PREWARM_DB_PASSWORD=pa55"})
 	require.NoError(t, err)
-	want := Defaults()
+	want := filled()
 	want.HTTP.Tokens = []Token{}
 	require.Equal(t, want.Policy, c.Policy)
 	require.Equal(t, want.Width, c.Width)
@@ -79,6 +85,17 @@ func TestZeroAndEmptySectionsAreNotDefaults(t *testing.T) {
 	require.Zero(t, c.Policy.MaxRejects)
 	require.Equal(t, Defaults().Policy.Expire, c.Policy.Expire, "an empty section changes nothing")
 	require.Equal(t, Defaults().Width, c.Width)
+}
+
+func TestAPageSizeThatIsChosenIsKeptTo(t *testing.T) {
+	t.Parallel()
+	for policy, want := range map[string]int{
+		"{}": 5000, "{page_rows: 500}": 5000, "{page_rows: 20}": 20, "{page_rows: 800}": 800, "{page_rows: 20, page_rows_max: 900}": 900,
+	} {
+		c, err := Load(write(t, minimal+"policy: "+policy+"\n"), nil)
+		require.NoError(t, err)
+		require.Equal(t, want, c.Policy.PageRowsMax, policy)
+	}
 }
 
 func TestEveryProblemIsReportedWithLineAndRemedy(t *testing.T) {

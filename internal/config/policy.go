@@ -53,7 +53,7 @@ func (p *problems) policy(c Config) {
 func (p *problems) pages(po Policy) {
 	p.atLeast("policy.page_rows", po.PageRows, 1)
 	p.atLeast("policy.page_rows_min", po.PageRowsMin, 1)
-	p.atLeast("policy.page_rows_max", po.PageRowsMax, 1)
+	p.atLeast("policy.page_rows_max", po.PageRowsMax, 0)
 	p.duration("policy.page_time", po.PageTime, minPageTime, false)
 	p.atLeast("policy.page_bytes", po.PageBytes, minPageSize)
 	p.atLeast("policy.max_rejects", po.MaxRejects, 0)

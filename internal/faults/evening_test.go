@@ -97,7 +97,7 @@ func (e *evening) configOf(queue, cache, ledger, source string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "queue: {url: %q}\ncache: {url: %q}\nledger: {dsn: %q}\nsources: {main: {dsn: %q, statement_time: 3s}}\n", queue, cache, ledger, source)
 	fmt.Fprintf(&b, "http: {listen: \"127.0.0.1:0\"}\nwidth: {min: 4, max: %d, max_per_pod: 3}\npolicy:\n", maxWidth)
-	fmt.Fprintf(&b, "  warm_when: {min_rows: 300}\n  ready_before: 2s\n  lead: 8s\n  lease: 8s\n  pod_dead: 5s\n  page_rows: %d\n  page_rows_max: %d\n  unit_rows: 1000\n", pageRows, pageRows)
+	fmt.Fprintf(&b, "  warm_when: {min_rows: 300}\n  ready_before: 2s\n  lead: 8s\n  lease: 8s\n  pod_dead: 5s\n  page_rows: %d\n  unit_rows: 1000\n", pageRows)
 	b.WriteString("  retry: {attempts: 3, backoff: {first: 500ms, max: 2s}}\ndatasets:\n")
 	for _, k := range kinds {
 		b.WriteString(k.yaml(e.newer))
