@@ -39,7 +39,7 @@ func newGauges(a *App) *gauges {
 		zone:       d("guard_zone", "What a signal says: 0 grow, 1 hold, 2 shrink, 3 stop.", "signal"),
 		actual:     d("width_actual", "Slots that the living pods report."),
 		slots:      d("pod_slots", "Slots of this pod."),
-		depth:      d("queue_depth", "Tasks by queue and state.", "queue", "state"),
+		depth:      d("queue_depth", "Tasks by queue and state; due_soon are those of scheduled that are due within 5 minutes.", "queue", "state"),
 		latency:    d("queue_latency_seconds", "How long the oldest pending task has waited, by queue.", "queue"),
 		scrapeFail: d("scrape_failed", "1 if the ledger or the queue did not answer this scrape, by part.", "part"),
 	}
@@ -118,7 +118,7 @@ func (g *gauges) queue(ctx context.Context, send sendFunc) error {
 	for _, d := range depths {
 		for state, n := range map[string]int64{
 			"pending": d.Pending, "scheduled": d.Scheduled, "retry": d.Retry, "active": d.Active,
-			"archived": d.Archived, "completed": d.Completed,
+			"archived": d.Archived, "completed": d.Completed, "due_soon": d.DueSoon,
 		} {
 			send(g.depth, float64(n), d.Queue, state)
 		}

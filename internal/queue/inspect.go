@@ -122,10 +122,14 @@ func (q *Queue) LiveTasks(ctx context.Context, queue string) (map[string]LiveTas
 	return live, nil
 }
 
+// Soon is within what a scheduled task is work that is about to come: a new pod takes a minute or two to be of use.
+const Soon = 5 * time.Minute
+
 // Depth is how many tasks a queue holds, by state.
 type Depth struct {
 	Queue                             string
 	Pending, Scheduled, Retry, Active int64
+	DueSoon                           int64         // of the scheduled, those that are due within Soon
 	Archived, Completed               int64         // will not run
 	Paused                            bool          // by a person, in asynqmon
 	Latency                           time.Duration // how long the oldest pending task has waited; 0 if asynq does not say
@@ -150,12 +154,13 @@ func (q *Queue) depth(ctx context.Context, queue string) (Depth, error) {
 	oldest := pipe.LRange(ctx, key(queue, "pending"), -1, -1)
 	scheduled, retry := pipe.ZCard(ctx, key(queue, "scheduled")), pipe.ZCard(ctx, key(queue, "retry"))
 	archived, completed := pipe.ZCard(ctx, key(queue, "archived")), pipe.ZCard(ctx, key(queue, "completed"))
+	soon := pipe.ZCount(ctx, key(queue, "scheduled"), "-inf", strconv.FormatInt(time.Now().Add(Soon).Unix(), 10))
 	paused := pipe.Exists(ctx, key(queue, "paused"))
 	if _, err := pipe.Exec(ctx); err != nil {
 		return Depth{}, err
 	}
 	d := Depth{
-		Queue: queue, Pending: pending.Val(), Scheduled: scheduled.Val(), Retry: retry.Val(), Active: active.Val(),
+		Queue: queue, Pending: pending.Val(), Scheduled: scheduled.Val(), DueSoon: soon.Val(), Retry: retry.Val(), Active: active.Val(),
 		Archived: archived.Val(), Completed: completed.Val(), Paused: paused.Val() > 0,
 	}
 	if len(oldest.Val()) == 0 {
