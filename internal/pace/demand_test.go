@@ -118,7 +118,7 @@ func TestWeighCountsRowsByTheirCost(t *testing.T) {
 	seconds, cautious := Weigh([]Part{{"dear", 5000}, {"new", 10_000}, {"new", -3}}, map[string]Rate{"dear": dear}, noon)
 	require.InDelta(t, 5+1, seconds, 1e-9)
 	require.Greater(t, cautious, seconds)
-	require.EqualValues(t, 700, Left(1000, 300))
-	require.EqualValues(t, 50, Left(1000, 5000), "one that has outrun its estimate is not done")
-	require.EqualValues(t, 1, Left(0, 0))
+	require.EqualValues(t, 700, rowsLeft(1000, 300))
+	require.EqualValues(t, 50, rowsLeft(1000, 5000), "one that has outrun its estimate is not done")
+	require.EqualValues(t, 1, rowsLeft(0, 0))
 }

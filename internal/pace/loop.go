@@ -206,9 +206,11 @@ func ReadRates(ctx context.Context, l Ledger) (map[string]Rate, error) {
 	return rates, err
 }
 
-// WorksOf weighs open work; what belongs to one run stands together in it.
+// WorksOf weighs open work; what belongs to one run stands together in it. The first run of a dataset of which nothing was
+// learned today is a probe: an estimate that is wrong by a hundred is found out while there is time to begin the others earlier.
 func WorksOf(open []ledger.OpenWork, rates map[string]Rate, now time.Time, p Policy) []Work {
 	var works []Work
+	probed := map[string]bool{}
 	for _, o := range open {
 		if len(works) == 0 || works[len(works)-1].Run != o.RunID {
 			w := Work{Run: o.RunID, Start: o.PlannedStart, Deadline: o.Deadline, Key: o.Tier == tasks.TierKA, Begun: o.Begun || o.Urgent}
@@ -218,7 +220,11 @@ func WorksOf(open []ledger.OpenWork, rates map[string]Rate, now time.Time, p Pol
 			works = append(works, w)
 		}
 		w := &works[len(works)-1]
-		seconds, cautious := Weigh([]Part{{o.Dataset, Left(o.RowsEstimated, o.RowsDone)}}, rates, now)
+		if !probed[o.Dataset] {
+			probed[o.Dataset] = true
+			w.Probe = w.Probe || rates[o.Dataset].Unproven(now)
+		}
+		seconds, cautious := Weigh([]Part{{o.Dataset, rowsLeft(o.RowsEstimated, o.RowsDone)}}, rates, now)
 		longest, _ := Weigh([]Part{{o.Dataset, max(o.Longest, 1)}}, rates, now)
 		w.Seconds += seconds
 		w.Cautious += cautious

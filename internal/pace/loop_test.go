@@ -172,10 +172,17 @@ func TestWhatSlotsMeasureIsMergedAndNothingIsLostWhenTheLedgerIsAway(t *testing.
 	require.InDelta(t, 2000, c.rates["users"].Rows, 0, "and nothing is merged twice")
 }
 
+// learn makes what a row of users costs known today.
+func (c *cluster) learn(cost float64) {
+	r := learned(cost, 64)
+	r.At = c.now
+	c.rates["users"] = r
+}
+
 // tonight is a run that is small by what is known, and may begin at any time.
 func (c *cluster) tonight(t *testing.T) *Loop {
 	t.Helper()
-	c.rates["users"] = learned(1e-4, 64)
+	c.learn(1e-4)
 	c.work = []ledger.OpenWork{{RunID: "r1", Epoch: 3, Dataset: "users", StartsAt: c.now.Add(3 * time.Hour), Deadline: c.now.Add(170 * time.Minute),
 		PlannedStart: c.now.Add(10 * time.Minute), Units: 100, RowsEstimated: 1_000_000, Longest: 10_000}}
 	l := newLoop(c)
@@ -195,19 +202,52 @@ func TestTheLeaderMovesStartsAsLateAsIsSafeAndForwardWhenThereIsMoreToDo(t *test
 	require.Equal(t, ledger.Move{RunID: "r1", Epoch: 3, From: first, To: c.work[0].PlannedStart}, c.moves[0])
 	require.Equal(t, c.work[0].Deadline.Add(-35*time.Minute), c.work[0].PlannedStart, "the cushion, and room for the plan to waver")
 
-	c.rates["users"] = learned(1e-2, 64) // a hundred times as much
+	c.learn(1e-2) // a hundred times as much
 	for range 20 {
 		c.tick(t, l)
 	}
 	require.Len(t, c.moves, 2)
-	require.True(t, c.moves[1].To.Before(c.now.Add(15*time.Minute)))
+	require.True(t, c.moves[1].To.Before(c.moves[0].To.Add(-time.Hour)))
 
 	c.work[0].Urgent, c.work[0].PlannedStart = true, c.now.Add(-time.Second)
-	c.rates["users"] = learned(1e-4, 64)
+	c.learn(1e-4)
 	for range 20 {
 		c.tick(t, l)
 	}
 	require.Len(t, c.moves, 2, "what is urgent, or has begun, stays")
+}
+
+func TestTheFirstRunOfADatasetThatNothingWasLearnedOfTodayIsAProbe(t *testing.T) {
+	t.Parallel()
+	c := evening()
+	open := []ledger.OpenWork{
+		{RunID: "r1", Dataset: "staff", StartsAt: c.now.Add(4 * time.Hour), Deadline: c.now.Add(230 * time.Minute)},
+		{RunID: "r1", Dataset: "users", StartsAt: c.now.Add(4 * time.Hour), Deadline: c.now.Add(230 * time.Minute)},
+		{RunID: "r2", Dataset: "users", StartsAt: c.now.Add(4 * time.Hour), Deadline: c.now.Add(230 * time.Minute)},
+		{RunID: "r3", Dataset: "goods", StartsAt: c.now.Add(5 * time.Hour), Deadline: c.now.Add(290 * time.Minute)},
+	}
+	p := Policy{Lead: 3 * time.Hour}.Fill()
+	today := learned(1e-4, 64)
+	today.At = c.now.Add(-time.Hour)
+	rates := map[string]Rate{"staff": today, "users": today}
+	probes := func() (of []string) {
+		for _, w := range WorksOf(open, rates, c.now, p) {
+			if w.Probe {
+				of = append(of, w.Run)
+			}
+		}
+		return of
+	}
+	require.Equal(t, []string{"r3"}, probes(), "it was never loaded")
+	rates["goods"] = today
+	require.Empty(t, probes())
+	today.At = c.now.Add(-20 * time.Hour)
+	rates["users"] = today
+	require.Equal(t, []string{"r1"}, probes(), "the others wait for what it learns")
+	works := WorksOf(open, rates, c.now, p)
+	slots := Schedule(c.now, works, 20, p)
+	require.Equal(t, works[0].Earliest, slots[0].Start)
+	require.True(t, slots[1].Start.After(works[1].Earliest.Add(time.Hour)))
 }
 
 func TestALateRunIsToldBeforeItIsLateAndOnce(t *testing.T) {

@@ -109,16 +109,11 @@ func (r Rate) Cautious(now time.Time) float64 {
 	return mean * (1 + z95*spread)
 }
 
-// RowBytes is the size of a row, 0 if none was seen.
-func (r Rate) RowBytes() float64 {
-	if !r.valid() || r.Rows == 0 {
-		return 0
-	}
-	return r.Bytes / r.Rows
-}
+// fresh is how long what was learned tells what rows cost now: a lead.
+const fresh = 3 * time.Hour
 
-// Stale says whether the rate has lost most of its weight because nothing confirmed it for weeks.
-func (r Rate) Stale(now time.Time) bool { return r.Samples > 0 && r.faded(now).Samples < 1 }
+// Unproven says whether nothing was learned for so long that the servers may be others today.
+func (r Rate) Unproven(now time.Time) bool { return r.Samples == 0 || now.Sub(r.At) > fresh }
 
 func (r Rate) faded(now time.Time) Rate {
 	age := now.Sub(r.At)

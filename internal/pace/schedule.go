@@ -25,7 +25,7 @@ type Slot struct {
 // run is begun only as early as the crowd behind it asks for, and what is left of the ceiling is for late-comers. Work that
 // does not fit begins as early as it may, and gets the rest of the ceiling.
 //
-// No start is nearer to the deadline than Cushion. A start that the run had is kept unless it is later, or more than Keep
+// No start is nearer to the deadline than Cushion, and a probe begins as early as it may. A start that the run had is kept unless it is later, or more than Keep
 // earlier, than the one found; one that is not kept is put half of Keep earlier, so that it does not move again with the next
 // row that is counted. Work that has begun stays where it is. A change of one broadcast moves those that share a crowd with
 // it and no others.
@@ -37,6 +37,9 @@ func Schedule(now time.Time, works []Work, ceiling float64, p Policy) []Slot {
 	for i, w := range works {
 		j := b.jobs[i]
 		found := earlier(now.Add(time.Duration(j.begin*float64(time.Second))).Truncate(time.Second), w.Deadline.Add(-p.Cushion))
+		if w.Probe {
+			found = earlier(found, w.Earliest)
+		}
 		slots[i] = Slot{Run: w.Run, Start: later(later(found.Add(-p.Keep/2), w.Earliest), now), Short: j.left}
 		if keeps(w, later(found, now), now, p) {
 			slots[i].Start = w.Start

@@ -35,6 +35,22 @@ type Limits struct {
 	Least             int // width.min
 }
 
+// room is by what factor the servers may bear more than they were found to bear, with 95 % certainty: the live load comes
+// and goes.
+const room = 1.1
+
+// most is the ceiling as it may be at best: what the servers bear is not known exactly, the bounds and the pods are.
+func (l Limits) most(ceiling float64) float64 {
+	hard := math.Inf(1)
+	if l.Max > 0 {
+		hard = float64(l.Max)
+	}
+	if l.Pods > 0 && l.PerPod > 0 {
+		hard = min(hard, float64(l.Pods*l.PerPod))
+	}
+	return max(ceiling, min(ceiling*room, hard))
+}
+
 // Judge is pure: a verdict for each of works, in their order, with the starts they would get (or keep). Nothing is
 // changed: it is the answer of a what-if, and what alerts before a run is late.
 func Judge(now time.Time, works []Work, l Limits, p Policy) []Verdict {
@@ -48,7 +64,7 @@ func Judge(now time.Time, works []Work, l Limits, p Policy) []Verdict {
 	least := float64(max(l.Least, 1))
 	expected := forecast(now, placed, ceiling, least, (*Work).amount, p)
 	cautious := forecast(now, placed, ceiling, least, (*Work).cautious, p)
-	hopeful := forecast(now, placed, ceiling, least, (*Work).hopeful, p)
+	hopeful := forecast(now, placed, l.most(ceiling), least, (*Work).hopeful, p)
 	verdicts := make([]Verdict, len(works))
 	var needs []float64
 	for i, w := range placed {

@@ -14,6 +14,7 @@ type Work struct {
 	Start    time.Time // when it is planned to begin; zero: not planned yet, at once
 	Deadline time.Time
 	Key      bool    // of a key account: of equal deadlines it goes first
+	Probe    bool    // it begins as early as it may, to learn what rows cost today
 	Begun    bool    // it is being worked on, so its start does not move any more
 	Seconds  float64 // expected
 	Cautious float64 // not exceeded with 95 % certainty; less than Seconds counts as Seconds
@@ -43,8 +44,8 @@ func Weigh(parts []Part, rates map[string]Rate, now time.Time) (seconds, cautiou
 // estimate is not done before it says so.
 const leastLeft = 20
 
-// Left is how many rows an open unit has left.
-func Left(estimated, done int64) int64 {
+// rowsLeft is how many rows an open unit has left.
+func rowsLeft(estimated, done int64) int64 {
 	return max(estimated-done, estimated/leastLeft, 1)
 }
 

@@ -33,8 +33,9 @@ type Outcome struct {
 	Announced time.Time     `json:"announced"`
 	Deadline  time.Time     `json:"deadline"`
 	Rows      int64         `json:"rows"`
-	AtIntake  pace.Verdict  `json:"at_intake"`
-	Warned    time.Time     `json:"warned"` // the first verdict that expected it to be late; zero: never
+	AtIntake  pace.Verdict  `json:"at_intake"` // its own
+	AtLast    pace.Verdict  `json:"at_last"`   // when the last list was taken in of which it could be told in time, its own or another
+	Warned    time.Time     `json:"warned"`    // the first verdict that expected it to be late; zero: never
 	Planned   time.Time     `json:"planned"`
 	Ready     time.Time     `json:"ready"` // zero: not before the end of the simulation
 	Late      time.Duration `json:"late"`  // 0: in time
@@ -59,6 +60,9 @@ const (
 	replanEvery  = 10 * time.Minute
 	reweighTicks = 15
 )
+
+// lastCall is how long before a deadline an intake must be for its verdict to count: what is said a minute before is no news.
+const lastCall = 5 * time.Minute
 
 // run is a broadcast on its way.
 type run struct {
@@ -186,6 +190,9 @@ func (e *evening) plan(now time.Time, first int) {
 	for i := range e.open {
 		r, v := &e.open[i], verdicts[i]
 		o := &e.out.Outcomes[r.broadcast]
+		if r.broadcast >= first || e.next > first && o.Deadline.Sub(now) >= lastCall {
+			o.AtLast = v
+		}
 		if r.broadcast >= first {
 			o.AtIntake = v
 		} else if !r.start.Equal(v.Start) {
@@ -217,6 +224,11 @@ func (e *evening) weigh(now time.Time) {
 	e.works = e.works[:0]
 	for i := range e.open {
 		e.works = append(e.works, e.weighOne(&e.open[i]))
+	}
+	for d, r := range e.Rates {
+		if i := slices.IndexFunc(e.open, func(o run) bool { return o.left[d] > 0 }); i >= 0 && r.Unproven(now) {
+			e.works[i].Probe = true
+		}
 	}
 }
 

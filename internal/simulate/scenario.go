@@ -62,8 +62,7 @@ type Shape struct {
 }
 
 // Generate is the evening of a seed: most broadcasts are announced at noon, in one list, and start on the half hours
-// between 18:00 and 23:00; a few come late, and no giants among them: one that is a good part of the evening and comes at the
-// last hour is met only by those who had worked ahead of every need. Sizes are heavy-tailed, as shops are.
+// between 18:00 and 23:00; a few come late, giants among them. Sizes are heavy-tailed, as shops are.
 func Generate(seed uint64, shape Shape) Scenario {
 	r := rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)) //nolint:gosec // a simulation must be repeatable
 	day := time.Date(2026, 3, 14, 0, 0, 0, 0, time.UTC)
@@ -107,7 +106,6 @@ func broadcast(r *rand.Rand, day time.Time, i int, late float64) Broadcast {
 	rows := min(math.Exp(10+1.6*r.NormFloat64()), 5e6)
 	if r.Float64() < late {
 		b.Announced = b.Deadline.Add(-time.Duration(20+r.IntN(150)) * time.Minute).Truncate(time.Minute)
-		rows = min(rows, 5e4)
 	}
 	b.Rows = [2]int64{int64(rows), int64(rows * 0.2 * r.Float64())}
 	return b
