@@ -34,7 +34,7 @@ func (s *Store) OpenWork(ctx context.Context) ([]OpenWork, error) {
 	rows, err := s.db.QueryContext(ctx, s.text(`SELECT `+run+`, COUNT(*), SUM(u.rows_estimated), SUM(u.rows_done), MAX(u.rows_estimated - u.rows_done)
 		FROM runs r JOIN units u ON u.run_id = r.run_id AND u.epoch = r.epoch
 		WHERE r.state IN ('planned', 'warming', 'ready') AND r.ends_us > :now AND u.state IN ('waiting', 'running') AND `+unitNotPaused+`
-		GROUP BY `+run+byUrgency))
+		GROUP BY r.run_id, u.dataset`+byUrgency))
 	if err != nil {
 		return nil, fmt.Errorf("list open work: %w", err)
 	}
