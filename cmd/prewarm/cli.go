@@ -20,6 +20,7 @@ const (
 type cli struct {
 	Demo    DemoCmd    `cmd:"" help:"Show a synthetic evening, with nothing installed."`
 	Serve   serveCmd   `cmd:"" help:"Run one pod: workers, API, board, asynqmon and metrics."`
+	Init    initCmd    `cmd:"" help:"Propose a configuration from a database's tables."`
 	Migrate migrateCmd `cmd:"" help:"Bring the ledger's schema up to date."`
 	Doctor  doctorCmd  `cmd:"" help:"Check the configuration against the live servers."`
 

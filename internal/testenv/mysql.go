@@ -46,6 +46,14 @@ func OwnMySQL(t testing.TB, args ...string) *MySQLServer {
 	return &MySQLServer{DSN: server.MySQLDSN("test"), Addr: server.Addr, own: o}
 }
 
+// GrantsMySQL starts a MySQL or MariaDB for this test alone whose users and rights are real. DSN is root's.
+func GrantsMySQL(t testing.TB) *MySQLServer {
+	t.Helper()
+	server, err := servers.StartMySQL(t.Context(), servers.MySQLConfig{Grants: true, Schemas: []string{"test"}})
+	o := newOwn(t, server, err)
+	return &MySQLServer{DSN: server.MySQLDSN("test"), Addr: server.Addr, own: o}
+}
+
 func newSchema(t testing.TB, dsn string) string {
 	t.Helper()
 	cfg, err := mysql.ParseDSN(dsn)
