@@ -40,6 +40,9 @@ type cli struct {
 
 	Simulate simulateCmd `cmd:"" help:"Play virtual evenings with the planner, law and guard of production."`
 	Version  versionCmd  `cmd:"" help:"Show the version."`
+
+	Completion completionCmd `cmd:"" help:"Print a shell's completion script."`
+	Man        manCmd        `cmd:"" help:"Print the man page."`
 }
 
 const description = `Loads the data of live-broadcast shops from MySQL into Redis before their broadcasts begin.

@@ -21,12 +21,17 @@ type remote struct {
 	output
 	Server    string `default:"http://127.0.0.1:8080" env:"PREWARM_SERVER" placeholder:"URL" help:"A running prewarm (${default})."`
 	TokenFile string `type:"path" placeholder:"FILE" help:"File with the token; default: PREWARM_TOKEN holds it."`
+
+	within context.Context // bounds every call; nil: askTime alone does
 }
 
 const (
 	askTime   = 5 * time.Minute // 10,000 broadcasts in one request take a while
 	maxAnswer = 64 << 20        // bytes; 1000 runs are 1 MiB
 )
+
+// errToken: the server wants a token, and asking again without one is of no use.
+var errToken = errors.New("prewarm wants a token: set PREWARM_TOKEN, or give --token-file")
 
 // ask sends a request and decodes the answer into out.
 func (r remote) ask(t *terminal, method, path string, body io.Reader, out any) error {
@@ -38,7 +43,11 @@ func (r remote) ask(t *terminal, method, path string, body io.Reader, out any) e
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return usageError{errors.New("--server is not a URL; write http://host:8080")}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), askTime)
+	ctx := r.within
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(base.String(), "/")+path, body)
 	if err != nil {
@@ -118,7 +127,7 @@ func refusal(resp *http.Response, text []byte) error {
 	p.Detail = clean(p.Detail)
 	switch resp.StatusCode {
 	case http.StatusUnauthorized:
-		return errors.New("prewarm wants a token: set PREWARM_TOKEN, or give --token-file")
+		return errToken
 	case http.StatusNotFound:
 		return errors.New(p.Detail + "; see `prewarm runs`")
 	case http.StatusConflict:

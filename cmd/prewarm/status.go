@@ -13,7 +13,16 @@ import (
 	"github.com/prewarm-go/prewarm/internal/api"
 )
 
-type statusCmd struct{ remote }
+type statusCmd struct {
+	remote
+	Watch bool          `help:"Go on showing it until Ctrl-C: in place on a terminal, else a line per change."`
+	Every time.Duration `default:"2s" help:"How often --watch asks (${default})."`
+}
+
+// Help is shown by `prewarm status --help`.
+func (statusCmd) Help() string {
+	return `--watch goes on while the server restarts. With --json it prints one document per line.`
+}
 
 // statusShown is how long after its end a broadcast is still part of the evening.
 const statusShown = 6 * time.Hour
@@ -28,9 +37,14 @@ type status struct {
 	Open   []api.Run      `json:"open"`   // not ended, or failed; nearest deadline first
 	Alerts []alert.Record `json:"alerts"` // that stand
 	Paused []api.Switch   `json:"paused"` // pauses in force
+
+	all []api.Run // those that Runs counts
 }
 
 func (c *statusCmd) Run(t *terminal) error {
+	if c.Watch {
+		return c.watchUntilSignal(t)
+	}
 	s, err := c.collect(t)
 	if err != nil {
 		return err
@@ -65,9 +79,10 @@ func (c *statusCmd) collect(t *terminal) (status, error) {
 	}
 	s.Server, s.Pods, s.More, s.Paused = me.Version, pods.Pods, runs.Next != "", paused.Switches
 	s.Alerts = slices.DeleteFunc(alerts.Alerts, func(a alert.Record) bool { return a.State == alert.Resolved })
+	s.all = runs.Runs
 	for _, r := range runs.Runs {
 		s.Runs[r.State]++
-		if r.State == "planned" || r.State == "warming" || r.State == "failed" {
+		if open(r) {
 			s.Open = append(s.Open, r)
 		}
 	}

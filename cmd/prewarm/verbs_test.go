@@ -1,0 +1,108 @@
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"github.com/stretchr/testify/require"
+)
+
+// manners is what every verb promises to scripts: with --json one document on stdout and 0, 1 with the next command on
+// stderr when it fails, 2 for a command line or a configuration that cannot be meant.
+type manners struct {
+	good   []string          // fine, without --json
+	server map[string]string // what it asks of the server, if it asks one
+	bad    []string          // fails; of verbs that ask a server: nil, the server is gone
+	next   string            // what the failure says to do; default: start the server
+	usage  []string          // more than an unknown flag; may be nil
+	apart  string            // why the verb is tested elsewhere
+}
+
+func verbTable(t *testing.T) map[string]manners {
+	t.Helper()
+	s := newStage(t)
+	config := s.file(t, "")
+	down := stage{queue: "redis://127.0.0.1:1/0", cache: "redis://127.0.0.1:1/0", ledger: "u@tcp(127.0.0.1:1)/l", source: "u@tcp(127.0.0.1:1)/s",
+		datasets: goodDatasets}.file(t, "")
+	missing := filepath.Join(t.TempDir(), "none.yaml")
+	act := func(verb string) manners {
+		return manners{good: []string{verb, "r1"}, server: map[string]string{"POST /v1/runs/r1/" + verb: oneRun}, usage: []string{verb, "r1", "r2"}}
+	}
+	doc := write(t, "request.json", "{}")
+	return map[string]manners{
+		"demo":    {apart: "it lasts a minute and a half"},
+		"serve":   {apart: "it logs JSON lines and does not end: serve_test.go", usage: []string{"serve", "-c", missing}},
+		"init":    {good: []string{"init", "--dsn", s.source, "--force", "-c", filepath.Join(t.TempDir(), "new.yaml")}, bad: []string{"init", "--dsn", "u@tcp(127.0.0.1:1)/s", "-c", missing}, next: "check that it runs", usage: []string{"init", "--dsn", s.source, "-c", config}},
+		"migrate": {good: []string{"migrate", "-c", config}, bad: []string{"migrate", "-c", down}, next: "127.0.0.1:1", usage: []string{"migrate", "-c", missing}},
+		"doctor":  {good: []string{"doctor", "-c", config}, bad: []string{"doctor", "-c", down}, next: "", usage: []string{"doctor", "-c", missing}},
+		"request": {good: []string{"request", doc}, server: map[string]string{"POST /v1/requests": accepted}, usage: []string{"request", doc + ".none"}},
+		"plan":    {good: []string{"plan", doc}, server: map[string]string{"POST /v1/plan": `{}`}, usage: []string{"plan"}},
+		"runs":    {good: []string{"runs"}, server: map[string]string{"GET /v1/runs": someRuns}, usage: []string{"runs", "--state=done"}},
+		"run":     {good: []string{"run", "r1"}, server: map[string]string{"GET /v1/runs/r1": oneRun}, usage: []string{"run"}},
+		"retry":   act("retry"), "restart": act("restart"), "cancel": act("cancel"), "pause": act("pause"), "resume": act("resume"),
+		"status": {good: []string{"status"}, usage: []string{"status", "--watch", "--every=0s"}, server: map[string]string{
+			"GET /v1/me": `{}`, "GET /v1/width": `{}`, "GET /v1/pods": `{}`, "GET /v1/alerts": `{}`, "GET /v1/switches": `{}`, "GET /v1/runs": someRuns}},
+		"width":      {good: []string{"width"}, server: map[string]string{"GET /v1/width": `{}`}, usage: []string{"width", "--pin=3"}},
+		"simulate":   {good: []string{"simulate", "--evenings=2", "--shops=5"}, usage: []string{"simulate", "--evenings=x"}},
+		"version":    {good: []string{"version"}},
+		"completion": {good: []string{"completion", "bash"}, usage: []string{"completion", "csh"}},
+		"man":        {good: []string{"man"}},
+	}
+}
+
+func TestEveryVerbKeepsItsPromisesToScripts(t *testing.T) {
+	t.Parallel()
+	table := verbTable(t)
+	gone := serverWith(t, 200, nil)
+	gone.Close()
+	parser, err := kong.New(&cli{})
+	require.NoError(t, err)
+	for _, leaf := range parser.Model.Leaves(true) {
+		verb := strings.TrimPrefix(leaf.FullPath(), parser.Model.Name+" ")
+		m, listed := table[verb]
+		require.True(t, listed, "%s is not in the table", verb)
+		require.NotEmpty(t, leaf.Help, verb)
+		for _, args := range [][]string{append(strings.Fields(verb), "--nothing"), m.usage} {
+			if args == nil {
+				continue
+			}
+			r := prewarm(t, "", args...)
+			require.Equal(t, exitUsage, r.code, "%v: %s", args, r.err)
+		}
+		if m.apart != "" {
+			continue
+		}
+		good := m.good
+		if m.server != nil {
+			good = append(good, "--server", serverWith(t, 200, m.server).URL)
+		}
+		text := prewarm(t, "", good...)
+		require.Zero(t, text.code, "%v: %s", good, text.err)
+		require.False(t, json.Valid([]byte(text.out)), "%v: text is for people", good)
+		r := prewarm(t, "", append(good, "--json")...)
+		require.Zero(t, r.code, "%v: %s", good, r.err)
+		document(t, r.out)
+		m.fails(t, gone.URL)
+	}
+}
+
+// fails wants 1, nothing on stdout that is not a document, and the next command.
+func (m manners) fails(t *testing.T, gone string) {
+	t.Helper()
+	bad, next := m.bad, m.next
+	if m.server != nil {
+		bad, next = append(m.good, "--server", gone), "`prewarm serve`"
+	}
+	if bad == nil {
+		return
+	}
+	r := prewarm(t, "", append(bad, "--json")...)
+	require.Equal(t, exitFailed, r.code, "%v: %s", bad, r.err)
+	require.Contains(t, r.err, next, "%v", bad)
+	if r.out != "" {
+		document(t, r.out)
+	}
+}
