@@ -65,7 +65,7 @@ func read(path string) ([]byte, error) {
 	return text, p.err(path)
 }
 
-// parse reads the document and the overrides; nothing is read from disk and nothing is checked beyond each value.
+// parse reads the document and the overrides; of the disk only the files that NAME_FILE name, and nothing is checked beyond each value.
 func parse(text []byte, env map[string]string) (Config, problems) {
 	d := &decoder{env: env, anchors: map[string]ast.Node{}}
 	c := Defaults()

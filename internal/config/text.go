@@ -59,8 +59,11 @@ func (d *decoder) expand(text string, line int, field string) string {
 			d.at(line, field, "has a ${ that is not ${NAME}", "write $${ for a plain ${")
 			return ""
 		}
-		value, ok := d.env[name[1]]
-		if !ok {
+		value, ok, wrong := d.lookup(name[1])
+		switch {
+		case wrong != "":
+			d.at(line, field, wrong, "")
+		case !ok:
 			d.at(line, field, "environment variable "+name[1]+" is not set", "set it, or write the value here")
 		}
 		return value
