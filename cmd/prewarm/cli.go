@@ -41,6 +41,9 @@ type cli struct {
 	Simulate simulateCmd `cmd:"" help:"Play virtual evenings with the planner, law and guard of production."`
 	Version  versionCmd  `cmd:"" help:"Show the version."`
 
+	Healthcheck healthcheckCmd `cmd:"" help:"Ask the pod beside this process whether it is well."`
+
+	Help       helpCmd       `cmd:"" aliases:"docs" help:"Print a page of the manual."`
 	Completion completionCmd `cmd:"" help:"Print a shell's completion script."`
 	Man        manCmd        `cmd:"" help:"Print the man page."`
 }

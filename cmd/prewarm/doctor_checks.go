@@ -13,6 +13,7 @@ import (
 
 	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/dataset"
+	"github.com/prewarm-go/prewarm/internal/grants"
 	"github.com/prewarm-go/prewarm/internal/ledger"
 	"github.com/prewarm-go/prewarm/internal/redisconn"
 	"github.com/prewarm-go/prewarm/internal/source"
@@ -46,6 +47,7 @@ func (d *doctor) redis(ctx context.Context, name string, cfg config.Redis, check
 		d.failed(name, err, "check "+name+".url and the user's rights")
 	default:
 		d.found(name, ok, config.RedactURL(cfg.URL), "")
+		d.redisRights(ctx, name, client)
 	}
 }
 
@@ -73,6 +75,7 @@ func (d *doctor) ledger(ctx context.Context) {
 		d.found("ledger schema", ok, fmt.Sprintf("version %d", have), "")
 		d.grants(ctx, store)
 	}
+	d.mysqlRights(ctx, "ledger rights", store.DB(), grants.Ledger)
 	d.clock(ctx, store)
 }
 
@@ -118,6 +121,9 @@ func (d *doctor) sources(ctx context.Context) {
 			src, err = source.Open(ctx, name, d.cfg.Sources[name], d.cfg.Width.MaxPerPod)
 			return config.RedactDSN(d.cfg.Sources[name].DSN), err
 		})
+		if reached {
+			d.mysqlRights(ctx, "source "+name+" rights", src.DB(), grants.Reader)
+		}
 		for _, spec := range d.cfg.Datasets {
 			if of, err := d.cfg.SourceOf(spec); err != nil || of != name {
 				continue

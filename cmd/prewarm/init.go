@@ -42,7 +42,7 @@ tables that nothing fits are listed with the reason. Passwords are not written: 
 // Variables that the file refers to for passwords.
 const (
 	readerPassword = "PREWARM_READER_PASSWORD"
-	ledgerPassword = "PREWARM_LEDGER_PASSWORD" //nolint:gosec // a name
+	ledgerPassword = "PREWARM_LEDGER_PASSWORD"
 )
 
 // initialised is the document of `prewarm init --json`.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,6 +29,11 @@ func verbTable(t *testing.T) map[string]manners {
 	config := s.file(t, "")
 	down := stage{queue: "redis://127.0.0.1:1/0", cache: "redis://127.0.0.1:1/0", ledger: "u@tcp(127.0.0.1:1)/l", source: "u@tcp(127.0.0.1:1)/s",
 		datasets: goodDatasets}.file(t, "")
+	well := serverWith(t, 200, map[string]string{"GET /healthz": "ok"})
+	unwell := s.file(t, "")
+	require.NoError(t, appendTo(unwell, "\nhttp: {listen: \"127.0.0.1:1\"}\n"))
+	healthy := s.file(t, "") // with the address of a pod beside it
+	require.NoError(t, appendTo(healthy, fmt.Sprintf("\nhttp: {listen: %q}\n", strings.TrimPrefix(well.URL, "http://"))))
 	missing := filepath.Join(t.TempDir(), "none.yaml")
 	act := func(verb string) manners {
 		return manners{good: []string{verb, "r1"}, server: map[string]string{"POST /v1/runs/r1/" + verb: oneRun}, usage: []string{verb, "r1", "r2"}}
@@ -45,11 +52,15 @@ func verbTable(t *testing.T) map[string]manners {
 		"retry":   act("retry"), "restart": act("restart"), "cancel": act("cancel"), "pause": act("pause"), "resume": act("resume"),
 		"status": {good: []string{"status"}, usage: []string{"status", "--watch", "--every=0s"}, server: map[string]string{
 			"GET /v1/me": `{}`, "GET /v1/width": `{}`, "GET /v1/pods": `{}`, "GET /v1/alerts": `{}`, "GET /v1/switches": `{}`, "GET /v1/runs": someRuns}},
-		"width":      {good: []string{"width"}, server: map[string]string{"GET /v1/width": `{}`}, usage: []string{"width", "--pin=3"}},
-		"simulate":   {good: []string{"simulate", "--evenings=2", "--shops=5"}, usage: []string{"simulate", "--evenings=x"}},
-		"version":    {good: []string{"version"}},
-		"completion": {good: []string{"completion", "bash"}, usage: []string{"completion", "csh"}},
-		"man":        {good: []string{"man"}},
+		"alerts list": {good: []string{"alerts"}, server: map[string]string{"GET /v1/alerts": `{}`}, usage: []string{"alerts", "--limit=x"}},
+		"alerts test": {good: []string{"alerts", "test"}, server: map[string]string{"POST /v1/alerts/test": `{}`}},
+		"width":       {good: []string{"width"}, server: map[string]string{"GET /v1/width": `{}`}, usage: []string{"width", "--pin=3"}},
+		"simulate":    {good: []string{"simulate", "--evenings=2", "--shops=5"}, usage: []string{"simulate", "--evenings=x"}},
+		"version":     {good: []string{"version"}},
+		"completion":  {good: []string{"completion", "bash"}, usage: []string{"completion", "csh"}},
+		"man":         {good: []string{"man"}},
+		"help":        {good: []string{"help"}, usage: []string{"help", "qwertz"}},
+		"healthcheck": {good: []string{"healthcheck", "-c", healthy}, bad: []string{"healthcheck", "-c", unwell}, next: "the pod's log", usage: []string{"healthcheck", "-c", missing}},
 	}
 }
 
@@ -61,7 +72,10 @@ func TestEveryVerbKeepsItsPromisesToScripts(t *testing.T) {
 	parser, err := kong.New(&cli{})
 	require.NoError(t, err)
 	for _, leaf := range parser.Model.Leaves(true) {
-		verb := strings.TrimPrefix(leaf.FullPath(), parser.Model.Name+" ")
+		verb := leaf.Name
+		for n := leaf.Parent; n.Parent != nil; n = n.Parent {
+			verb = n.Name + " " + verb
+		}
 		m, listed := table[verb]
 		require.True(t, listed, "%s is not in the table", verb)
 		require.NotEmpty(t, leaf.Help, verb)
@@ -105,4 +119,12 @@ func (m manners) fails(t *testing.T, gone string) {
 	if r.out != "" {
 		document(t, r.out)
 	}
+}
+
+func appendTo(name, more string) error {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, append(text, more...), 0o600)
 }

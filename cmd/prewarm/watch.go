@@ -42,7 +42,7 @@ func (c *statusCmd) watchUntilSignal(t *terminal) error {
 	defer stop()
 	var v viewer = &changes{out: t.out, said: map[string]string{}}
 	if f, isFile := t.out.(*os.File); isFile && isTerminal(f) && !c.JSON {
-		v = newScreen(f, func() (int, int, error) { return term.GetSize(int(f.Fd())) }) //nolint:gosec // a descriptor is small
+		v = newScreen(f, func() (int, int, error) { return term.GetSize(int(f.Fd())) })
 	}
 	if c.JSON {
 		v = documents{t.out}

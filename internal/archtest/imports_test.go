@@ -30,9 +30,9 @@ var floors = [][]string{
 	{"internal/intake", "internal/load", "internal/plan", "internal/pace", "internal/upkeep", "internal/audit", "internal/propose"},
 	{"internal/embedded"},
 	{"internal/ledger", "internal/source", "internal/cache", "internal/lease", "internal/queue", "internal/guard"},
-	{"internal/redisconn", "internal/alert", "internal/memory"},
+	{"internal/redisconn", "internal/alert", "internal/memory", "internal/grants"},
 	{"internal/config"},
-	{"internal/dataset", "tasks", "internal/servers"},
+	{"internal/dataset", "tasks", "internal/servers", "docs"},
 }
 
 // forTests are packages that only test files may import. They import what they like.

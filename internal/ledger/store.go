@@ -105,6 +105,9 @@ func New(db *sql.DB, dialect Dialect) *Store { return &Store{db: db, dialect: di
 // Close lets go of the connections.
 func (s *Store) Close() error { return s.db.Close() }
 
+// DB is the store's connections, for those who ask the server about itself.
+func (s *Store) DB() *sql.DB { return s.db }
+
 // Ping says whether the ledger can be reached.
 func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
 
