@@ -3,7 +3,7 @@
 
 CREATE DATABASE prewarm CHARACTER SET utf8mb4;
 CREATE USER prewarm IDENTIFIED BY 'prewarm';
-GRANT ALL ON prewarm.* TO prewarm;
+GRANT CREATE, ALTER, DROP, INDEX, SELECT, INSERT, UPDATE, DELETE ON prewarm.* TO prewarm;
 
 CREATE DATABASE shop CHARACTER SET utf8mb4;
 CREATE USER prewarm_reader IDENTIFIED BY 'prewarm';
