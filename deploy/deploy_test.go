@@ -46,7 +46,7 @@ func readCompose(t *testing.T) compose {
 func TestComposeMountsFilesThatExistAndOpensPortsToThisMachineOnly(t *testing.T) {
 	t.Parallel()
 	c := readCompose(t)
-	require.Len(t, c.Services, 6)
+	require.Len(t, c.Services, 8)
 	for name, service := range c.Services {
 		require.NotEmpty(t, service.Healthcheck.Test, name)
 		for _, port := range service.Ports {
@@ -88,6 +88,8 @@ func TestThePodsConfigurationNamesTheServicesOfCompose(t *testing.T) {
 	require.Contains(t, cfg.Ledger.DSN, "@tcp(mysql:3306)/prewarm")
 	require.Contains(t, cfg.Sources["main"].DSN, "@tcp(mysql:3306)/shop")
 	require.Contains(t, c.Services, "mysql")
+	require.Equal(t, "http://alertmanager:9093", cfg.Alerts.Sinks[0].URL)
+	require.Contains(t, c.Services, "alertmanager")
 	require.Len(t, cfg.Datasets, 5)
 }
 

@@ -13,8 +13,8 @@ type Metrics struct {
 	dropped  *prometheus.CounterVec
 }
 
-// NewMetrics registers the handlers' metrics.
-func NewMetrics(reg prometheus.Registerer) *Metrics {
+// NewMetrics registers the handlers' metrics. Counters begin with 0: what is first seen with 3 has not grown, to Prometheus.
+func NewMetrics(reg prometheus.Registerer, datasets ...string) *Metrics {
 	m := &Metrics{
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "prewarm_unit_attempts_total", Help: "Attempts at units, by dataset and outcome: done, handed_back, unavailable, lost, fenced, failed.",
@@ -28,6 +28,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"reason"}),
 	}
 	reg.MustRegister(m.attempts, m.seconds, m.dropped)
+	for _, reason := range []string{"unknown", "epoch", "state", "superseded", "ended", "paused"} {
+		m.dropped.WithLabelValues(reason)
+	}
+	for _, d := range datasets {
+		for _, outcome := range []string{"done", "handed_back", "unavailable", "lost", "fenced", "failed"} {
+			m.attempts.WithLabelValues(d, outcome)
+		}
+	}
 	return m
 }
 

@@ -99,6 +99,9 @@ func New(c Config) *Dispatcher {
 	}
 	if c.Registry != nil {
 		c.Registry.MustRegister(d.total)
+		for name := range kinds {
+			d.total.WithLabelValues(name) // what begins with 1 has not grown, to Prometheus
+		}
 	}
 	return d
 }

@@ -76,6 +76,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 // Run carries until the context ends, and then puts what is left into the outbox.
 func (c *Courier) Run(ctx context.Context) {
 	var wg sync.WaitGroup
+	c.Metrics.begin(c.Targets)
 	for _, t := range c.Targets {
 		wg.Go(func() { c.serve(ctx, t) })
 	}
@@ -252,6 +253,18 @@ func (c *Courier) Test(ctx context.Context, sink, who string) ([]Tested, error) 
 		return nil, fmt.Errorf("%w: %s", ErrNoSink, sink)
 	}
 	return tested, nil
+}
+
+// begin shows that nothing was sent yet.
+func (m *Metrics) begin(targets []Target) {
+	if m == nil {
+		return
+	}
+	for _, t := range targets {
+		m.sent.WithLabelValues(t.Name, "sent")
+		m.sent.WithLabelValues(t.Name, "failed")
+	}
+	m.standing(nil)
 }
 
 func (m *Metrics) message(sink string, err error) {

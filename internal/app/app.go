@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -273,14 +275,14 @@ func (a *App) assemble(bound []*source.Bound) error {
 		a.alerts.Raise(ctx, alert.Alert{Name: alert.MemoryHigh, Severity: alert.Warning, About: "pod " + a.id, Summary: "pod " + a.id + ": " + summary,
 			Remedy: "give the pod more memory, or lower width.max_per_pod or policy.page_bytes"})
 	}
-	a.loading = load.NewMetrics(a.reg)
+	a.loading = load.NewMetrics(a.reg, slices.Collect(maps.Keys(loaded))...)
 	handler := &workers.LoadHandler{
 		Pod: a.id, Ledger: a.ledger, Leases: leases, Settler: settler, Datasets: loaded, Expire: p.Expire, Retry: retry,
 		Loader: &load.Loader{
 			Ledger: a.ledger, Cache: writer, Sizes: a.pages, Costs: a.newCosts(bound), Share: mem.Share, Learn: a.learn, Metrics: a.loading,
 			Limits: load.Limits{PageRows: p.PageRows, PageBytes: p.PageBytes, MaxRejects: p.MaxRejects},
 		},
-		Alerts: a.alerts, Drain: a.drain, Hold: a.pacer.held, Metrics: workers.NewMetrics(a.reg), Log: a.log,
+		Alerts: a.alerts, Drain: a.drain, Hold: a.pacer.held, Metrics: workers.NewMetrics(a.reg, slices.Collect(maps.Keys(loaded))...), Log: a.log,
 	}
 	a.strays, a.handlers = handler.Strays, handler.Wait
 	signals := &workers.Signals{Client: a.queueDB, Look: handler.Look, Cancel: a.intake.Cancel, Log: a.log}

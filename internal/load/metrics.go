@@ -23,8 +23,9 @@ type Metrics struct {
 	legs     *prometheus.HistogramVec
 }
 
-// NewMetrics registers the pipeline's metrics.
-func NewMetrics(reg prometheus.Registerer) *Metrics {
+// NewMetrics registers the pipeline's metrics. Counters of the datasets begin with 0: what is first seen with 3 has not
+// grown, to Prometheus.
+func NewMetrics(reg prometheus.Registerer, datasets ...string) *Metrics {
 	m := &Metrics{
 		rows: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "prewarm_rows_total", Help: "Rows written to the cache, by dataset.",
@@ -41,6 +42,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"dataset", "leg"}),
 	}
 	reg.MustRegister(m.rows, m.rejected, m.pages, m.legs)
+	for _, d := range datasets {
+		for _, c := range []*prometheus.CounterVec{m.rows, m.rejected, m.pages} {
+			c.WithLabelValues(d)
+		}
+	}
 	return m
 }
 
@@ -54,9 +60,7 @@ func (m *Metrics) page(dataset string, rows, rejected int) {
 	m.rows.WithLabelValues(dataset).Add(float64(rows))
 	m.written.Add(int64(rows))
 	m.pages.WithLabelValues(dataset).Inc()
-	if rejected > 0 {
-		m.rejected.WithLabelValues(dataset).Add(float64(rejected))
-	}
+	m.rejected.WithLabelValues(dataset).Add(float64(rejected))
 }
 
 func (m *Metrics) leg(dataset, leg string, began time.Time) {

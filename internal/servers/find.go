@@ -10,8 +10,8 @@ import (
 // extraDirs are where packages put servers that an ordinary user's PATH leaves out.
 var extraDirs = []string{"/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/opt/homebrew/bin"}
 
-// find is the path of the first of the programs that is installed.
-func find(install string, programs ...string) (string, error) {
+// Find is the path of the first of the programs that is installed, or ErrMissing, which says what to install.
+func Find(install string, programs ...string) (string, error) {
 	for _, program := range programs {
 		if path, err := exec.LookPath(program); err == nil {
 			return path, nil

@@ -22,7 +22,7 @@ type MySQLConfig struct {
 
 // StartMySQL starts a private, empty mariadbd or mysqld that lets the user root in without a password. Close ends it.
 func StartMySQL(ctx context.Context, cfg MySQLConfig) (*Server, error) {
-	program, err := find("mariadb-server", "mariadbd", "mysqld")
+	program, err := Find("mariadb-server", "mariadbd", "mysqld")
 	if err != nil {
 		return nil, err
 	}

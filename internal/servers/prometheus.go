@@ -30,7 +30,7 @@ func StartAlertmanager(ctx context.Context, cfg PrometheusConfig) (*Server, erro
 
 // startHTTP starts a server that answers /-/ready. The last flag takes the folder of its data.
 func startHTTP(ctx context.Context, cfg PrometheusConfig, install string, programs []string, flags ...string) (*Server, error) {
-	program, err := find(install, programs...)
+	program, err := Find(install, programs...)
 	if err != nil {
 		return nil, err
 	}

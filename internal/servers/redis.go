@@ -19,7 +19,7 @@ type RedisConfig struct {
 
 // StartRedis starts a private, empty redis-server without persistence (unless Args ask for it). Close ends it.
 func StartRedis(ctx context.Context, cfg RedisConfig) (*Server, error) {
-	program, err := find("redis-server", "redis-server", "valkey-server")
+	program, err := Find("redis-server", "redis-server", "valkey-server")
 	if err != nil {
 		return nil, err
 	}

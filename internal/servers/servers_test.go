@@ -45,7 +45,7 @@ func need(t *testing.T, s *Server, err error) *Server {
 }
 
 func TestAMissingProgramSaysWhatToInstall(t *testing.T) {
-	_, err := find("some-package", "prewarm-no-such-program")
+	_, err := Find("some-package", "prewarm-no-such-program")
 	require.ErrorIs(t, err, ErrMissing)
 	require.ErrorContains(t, err, "install some-package")
 }

@@ -85,6 +85,9 @@ func NewActions(reg prometheus.Registerer) *prometheus.CounterVec {
 		Help: "What the reconciliation put right, by action: take_over, enqueue_unit, enqueue_plan, copy_request, end, flag, lost.",
 	}, []string{"action"})
 	reg.MustRegister(c)
+	for _, action := range []string{"take_over", "enqueue_unit", "enqueue_plan", "copy_request", "end", "flag", "lost"} {
+		c.WithLabelValues(action)
+	}
 	return c
 }
 
