@@ -20,8 +20,9 @@ const (
 	sendTime, claimTime = 15 * time.Second, 30 * time.Second
 	// storeTime bounds what is asked of the outbox at a time.
 	storeTime = 10 * time.Second
-	// forgetAfter is how long what is over can be looked up.
+	// forgetAfter is how long what is over can be looked up; it is looked for once in so many rounds of flushEvery, an hour.
 	forgetAfter = 7 * 24 * time.Hour
+	forgetRound = 360
 	// mostAtOnce is how many alerts one message holds; what is left goes with the next.
 	mostAtOnce = 200
 )
@@ -82,7 +83,7 @@ func (c *Courier) Run(ctx context.Context) {
 	}
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
-	for n := 0; ; n++ {
+	for rounds := 1; ; {
 		step := c.flush
 		select {
 		case <-ctx.Done():
@@ -93,7 +94,10 @@ func (c *Courier) Run(ctx context.Context) {
 			return
 		case <-c.Dispatcher.wake:
 		case <-tick.C:
-			step = c.keep
+			if step = c.keep; rounds%forgetRound == 0 {
+				step = c.forget
+			}
+			rounds++
 		}
 		if err := step(ctx); err != nil && ctx.Err() == nil {
 			c.Log.WarnContext(ctx, "keep alerts; it is tried again", "error", err)
@@ -116,7 +120,14 @@ func (c *Courier) flush(ctx context.Context) error {
 	return nil
 }
 
-// keep flushes, ends what is over, and forgets what is old.
+// forget keeps, and removes what is old.
+func (c *Courier) forget(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*storeTime)
+	defer cancel()
+	return errors.Join(c.keep(ctx), c.Outbox.ForgetAlerts(ctx, forgetAfter))
+}
+
+// keep flushes and ends what is over.
 func (c *Courier) keep(ctx context.Context) error {
 	if err := c.flush(ctx); err != nil {
 		return err
@@ -140,23 +151,34 @@ func (c *Courier) keep(ctx context.Context) error {
 		c.Log.InfoContext(ctx, "alert resolved", "alert", r.Name, "shop_id", r.Shop, "run_id", r.Run, "why", why)
 	}
 	c.Metrics.standing(count)
-	return c.Outbox.ForgetAlerts(ctx, forgetAfter)
+	return nil
 }
 
 // serve looks for a sink's mail until the context ends.
 func (c *Courier) serve(ctx context.Context, t Target) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	step := c.meet
 	for {
+		err := step(ctx, t)
+		if err == nil {
+			step = c.deliver
+		} else if ctx.Err() == nil {
+			c.Log.WarnContext(ctx, "send alerts; it is tried again", "sink", t.Name, "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if err := c.deliver(ctx, t); err != nil && ctx.Err() == nil {
-			c.Log.WarnContext(ctx, "send alerts; it is tried again", "sink", t.Name, "error", err)
-		}
 	}
+}
+
+// meet makes a sink known before anything happens that it is to be told of.
+func (c *Courier) meet(ctx context.Context, t Target) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	return c.Outbox.MeetSink(ctx, t.Name)
 }
 
 // deliver tells a sink what it is to be told, if anything. It reads before it claims, so that an idle evening writes

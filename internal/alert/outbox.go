@@ -15,8 +15,10 @@ type Outbox interface {
 	ResolveAlert(ctx context.Context, r Record, why string) error
 	// Mail is what a sink may have to be told.
 	Mail(ctx context.Context, sink string) (Mail, error)
-	// ClaimSink makes the holder the only one who may send to a sink, for so long. It is false while another holds it, and
-	// while the sink rests.
+	// MeetSink makes a sink known, from now on: it is not told of what was over before. A sink may be met any number of times.
+	MeetSink(ctx context.Context, sink string) error
+	// ClaimSink makes the holder the only one who may send to a sink that is known, for so long. It is false while another
+	// holds it, and while the sink rests.
 	ClaimSink(ctx context.Context, sink, holder string, long time.Duration) (bool, error)
 	// AlertsSent records what a sink was told, and lets it rest.
 	AlertsSent(ctx context.Context, sink, holder string, told []Record, rest time.Duration) error
@@ -36,7 +38,7 @@ type Mail struct {
 // SinkState is how the sending to a sink goes.
 type SinkState struct {
 	Name     string    `json:"name"`
-	Since    time.Time `json:"-"` // when the outbox first heard of it; zero: it has not
+	Since    time.Time `json:"-"` // when it became known
 	Next     time.Time `json:"-"` // it rests until then
 	Failures int       `json:"failures" doc:"in a row"`
 	Error    string    `json:"error,omitempty" doc:"of the last failure, if it failed since it was last told something"`

@@ -127,11 +127,16 @@ func (s *Store) Mail(ctx context.Context, sink string) (alert.Mail, error) {
 	return m, err
 }
 
-// ClaimSink makes the holder the only one who may send to a sink, for so long.
-func (s *Store) ClaimSink(ctx context.Context, sink, holder string, long time.Duration) (bool, error) {
+// MeetSink makes a sink known, from now on.
+func (s *Store) MeetSink(ctx context.Context, sink string) error {
 	if _, err := s.exec(ctx, s.db, s.dialect.insertIgnore+` INTO alert_sinks (sink, error, since_us) VALUES (?, '', :now)`, sink); err != nil {
-		return false, fmt.Errorf("claim alert sink %s: %w", sink, err)
+		return fmt.Errorf("make alert sink %s known: %w", sink, err)
 	}
+	return nil
+}
+
+// ClaimSink makes the holder the only one who may send to a sink that is known, for so long.
+func (s *Store) ClaimSink(ctx context.Context, sink, holder string, long time.Duration) (bool, error) {
 	n, err := s.exec(ctx, s.db, `UPDATE alert_sinks SET holder = ?, until_us = :now + ? WHERE sink = ? AND until_us <= :now AND next_us <= :now`,
 		holder, long.Microseconds(), sink)
 	if err != nil {

@@ -60,6 +60,11 @@ func TestASinkHasOneHolderAndKnowsWhatItWasTold(t *testing.T) {
 		require.NoError(t, s.RaiseAlerts(t.Context(), []alert.Alert{
 			{Name: alert.BadTask, Severity: alert.Info, About: "1", Summary: "x"}, {Name: alert.BadTask, Severity: alert.Info, About: "2", Summary: "x"},
 		}))
+		ok, err := s.ClaimSink(t.Context(), "chat", "a", time.Minute)
+		require.NoError(t, err)
+		require.False(t, ok, "nobody knows it")
+		require.NoError(t, s.MeetSink(t.Context(), "chat"))
+		require.NoError(t, s.MeetSink(t.Context(), "chat"))
 		var claims atomic.Int32
 		var wg sync.WaitGroup
 		for range 8 {
@@ -85,7 +90,7 @@ func TestASinkHasOneHolderAndKnowsWhatItWasTold(t *testing.T) {
 		}
 		require.Equal(t, map[string]int64{mail.Records[0].Fingerprint: 1, mail.Records[1].Fingerprint: 0}, sent)
 		require.WithinDuration(t, after.Now.Add(time.Hour), after.Sink.Next, time.Minute)
-		ok, err := s.ClaimSink(t.Context(), "chat", "b", time.Minute)
+		ok, err = s.ClaimSink(t.Context(), "chat", "b", time.Minute)
 		require.NoError(t, err)
 		require.False(t, ok, "it rests")
 		other, err := s.Mail(t.Context(), "mail")

@@ -79,7 +79,7 @@ func (s *Settler) ready(ctx context.Context, run ledger.Run) error {
 		"margin", run.Deadline.Sub(run.ReadyAt).Round(time.Millisecond).String())
 	if run.Late && run.Deadline.After(run.CreatedAt) { // announced after its deadline, or by hand: nobody could have met it
 		s.Alerts.Raise(ctx, alert.Alert{
-			Name: alert.RunLate, Severity: alert.Warning, Shop: run.ShopID, Run: run.ID,
+			Name: alert.RunLate, Severity: alert.Critical, Shop: run.ShopID, Run: run.ID,
 			Summary: fmt.Sprintf("shop %s was ready %s after its deadline", run.ShopID, run.ReadyAt.Sub(run.Deadline).Round(time.Second)),
 			Remedy:  "announce earlier, or give policy.lead or width.max more room",
 		})

@@ -17,7 +17,7 @@ func (r *Reconciler) tell(ctx context.Context) error {
 	}
 	for _, run := range late {
 		r.Alerts.Raise(ctx, alert.Alert{
-			Name: alert.RunLate, Severity: alert.Warning, Shop: run.ShopID, Run: run.ID,
+			Name: alert.RunLate, Severity: alert.Critical, Shop: run.ShopID, Run: run.ID,
 			Summary: fmt.Sprintf("shop %s is not warm at its deadline; %d of %d rows are written", run.ShopID, run.RowsDone, run.RowsEstimated),
 			Why:     run.LastError,
 			Remedy:  "see what it waits for with `prewarm run " + run.ID + "`; give it slots with `prewarm width --min`, or pause what matters less",
