@@ -2,6 +2,7 @@ package alert_test
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -15,7 +16,18 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// checks is how often a law is tried: SQLite, in Go, is ten times slower under the race detector.
+const checks = "15"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set(checks); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
