@@ -86,6 +86,7 @@ type Deps struct {
 	Alerts  Alerts
 	History History
 	Audits  Audits
+	Journal Journal
 
 	Board           http.Handler                                                // the page at / and its files under /board/
 	Login           func(w http.ResponseWriter, status int, next, wrong string) // answers the page that asks for a token
@@ -95,6 +96,7 @@ type Deps struct {
 
 	Listen  string         // host:port; port 0 takes a free one
 	Tokens  []config.Token // none: Listen must be a loopback address, and everybody is an operator
+	Proxy   *config.Proxy  // nil: no proxy is believed
 	TLS     *config.TLS    // nil: plain HTTP
 	Version string
 	Log     *slog.Logger // default: slog.Default()
@@ -109,16 +111,21 @@ type API struct {
 	log     *slog.Logger
 	logins  logins
 	live    live
+	proxy   *proxied
+	wrong   limiter // logins and tokens
+	writes  limiter
+	routed  []string // the patterns of all routes
 	handler http.Handler
 	server
 }
 
 // New puts the routes together. It starts nothing; it refuses to be open to strangers (ErrOpen).
 func New(deps Deps) (*API, error) {
-	if len(deps.Tokens) == 0 && !config.Loopback(deps.Listen) {
+	if len(deps.Tokens) == 0 && deps.Proxy == nil && !config.Loopback(deps.Listen) {
 		return nil, openError(deps.Listen)
 	}
-	a := &API{deps: deps, log: cmp.Or(deps.Log, slog.Default()), logins: newLogins(deps.Tokens)}
+	a := &API{deps: deps, log: cmp.Or(deps.Log, slog.Default()), logins: newLogins(deps.Tokens), proxy: newProxied(deps.Proxy),
+		wrong: limiter{atOnce: wrongAtOnce, every: wrongEvery}, writes: limiter{atOnce: writeAtOnce, every: writeEvery}}
 	a.live = live{read: a.look, history: deps.History}
 	a.handler = a.guarded(a.routes())
 	return a, nil
@@ -128,7 +135,7 @@ func New(deps Deps) (*API, error) {
 func (a *API) Handler() http.Handler { return a.handler }
 
 func (a *API) routes() *http.ServeMux {
-	mux := http.NewServeMux()
+	mux := &router{}
 	a.resources(mux)
 	mux.HandleFunc("GET /healthz", a.healthz)
 	mux.HandleFunc("GET /readyz", a.readyz)
@@ -145,11 +152,32 @@ func (a *API) routes() *http.ServeMux {
 	if a.deps.Metrics != nil {
 		mux.Handle("GET /metrics", a.deps.Metrics)
 	}
-	return mux
+	a.routed = mux.patterns
+	return &mux.ServeMux
 }
+
+// router is a mux that remembers its patterns.
+type router struct {
+	http.ServeMux
+	patterns []string
+}
+
+func (m *router) Handle(pattern string, h http.Handler) {
+	m.patterns = append(m.patterns, pattern)
+	m.ServeMux.Handle(pattern, h)
+}
+
+func (m *router) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Request)) {
+	m.Handle(pattern, http.HandlerFunc(h))
+}
+
+// monitorPolicy is what asynqmon's page needs: it has a script and styles in itself.
+const monitorPolicy = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+	"font-src 'self' data:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // monitor shows asynqmon, without its buttons to those who may not press them.
 func (a *API) monitor(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Security-Policy", monitorPolicy)
 	if whoIs(r.Context()).role == config.RoleOperator {
 		a.deps.Monitor.ServeHTTP(w, r)
 		return

@@ -49,6 +49,7 @@ type fake struct {
 	override *pace.Override
 	switches []ledger.Switch
 	samples  []Sample
+	actions  []ledger.Action
 	err      error // of Runs
 	sick     error // of Ready
 }
@@ -230,6 +231,15 @@ func (f *fake) Samples(after time.Time) []Sample {
 	return newer
 }
 
+func (f *fake) Record(_ context.Context, a ledger.Action) error {
+	f.actions = append(f.actions, a)
+	return f.err
+}
+
+func (f *fake) Actions(context.Context, time.Time, int) ([]ledger.Action, error) {
+	return f.actions, nil
+}
+
 func page(text string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) })
 }
@@ -237,7 +247,7 @@ func page(text string) http.Handler {
 func newAPI(t *testing.T, f *fake, with []config.Token) *API {
 	t.Helper()
 	a, err := New(Deps{
-		Intake: f, Runs: f, Health: f, Width: f, Plans: f, Alerts: f, History: f, Board: page("board"),
+		Intake: f, Runs: f, Health: f, Width: f, Plans: f, Alerts: f, History: f, Journal: f, Board: page("board"),
 		Login: func(w http.ResponseWriter, status int, next, wrong string) {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(status)

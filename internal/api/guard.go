@@ -77,7 +77,7 @@ func (a *API) observed(next http.Handler) http.Handler {
 // local keeps web pages of others away while there are no logins: a name that somebody lets point to 127.0.0.1 (DNS
 // rebinding) would make their page same-origin with us.
 func (a *API) local(next http.Handler) http.Handler {
-	if !a.logins.off() {
+	if !a.open() {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -124,17 +124,35 @@ func (a *API) allowed(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		who, ok := a.logins.identify(r, time.Now())
+		now, client := time.Now(), a.proxy.client(r)
+		guesses := r.Header.Get("Authorization") != ""
+		if wait := a.wrong.wait(client, now); guesses && wait > 0 {
+			tooMany(w, wait, "too many wrong tokens came from "+client)
+			return
+		}
+		who, ok := a.identify(r, now)
+		if guesses && !ok {
+			a.wrong.use(client, now)
+		}
+		if wait := a.writes.wait(client, now); ok && !reads(r.Method) {
+			if wait > 0 {
+				tooMany(w, wait, "too many changes at a time come from "+client)
+				return
+			}
+			a.writes.use(client, now)
+		}
 		switch {
 		case !ok && toBrowser(r):
 			a.deps.Login(w, http.StatusUnauthorized, r.URL.Path, "")
 		case !ok:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="prewarm"`)
 			problem(w, http.StatusUnauthorized, "send Authorization: Bearer with a token of the configuration (http.tokens)")
-		case !who.may(r.Method):
-			problem(w, http.StatusForbidden, who.name+" is a viewer, and this needs an operator")
+		case !who.may(r):
+			a.audited(who, w, r, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				problem(w, http.StatusForbidden, who.name+" is a viewer, and this needs an operator")
+			}))
 		default:
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, who)))
+			a.audited(who, w, r.WithContext(context.WithValue(r.Context(), identityKey{}, who)), next)
 		}
 	})
 }

@@ -39,8 +39,8 @@ const (
 // identity is who sent a request.
 type identity struct{ name, role string }
 
-func (i identity) may(method string) bool {
-	return i.role == config.RoleOperator || reads(method)
+func (i identity) may(r *http.Request) bool {
+	return i.role == config.RoleOperator || i.role == config.RoleViewer && reads(r.Method) && r.URL.Path != auditPath
 }
 
 type identityKey struct{}
@@ -57,21 +57,24 @@ type logins struct{ tokens []config.Token }
 
 func newLogins(tokens []config.Token) logins { return logins{tokens} }
 
-// off: there is nobody to tell apart; see API.guarded for what takes the place of logins.
-func (l logins) off() bool { return len(l.tokens) == 0 }
+// open: there is nobody to tell apart; see API.guarded for what takes the place of logins.
+func (a *API) open() bool { return len(a.logins.tokens) == 0 && a.proxy == nil }
 
-// identify says who sent the request. A wrong token is not made good by a cookie.
-func (l logins) identify(r *http.Request, now time.Time) (identity, bool) {
-	if l.off() {
+// identify says who sent the request. A wrong token is not made good by a cookie or a proxy.
+func (a *API) identify(r *http.Request, now time.Time) (identity, bool) {
+	if a.open() {
 		return identity{LoopbackName, config.RoleOperator}, true
 	}
 	if header := r.Header.Get("Authorization"); header != "" {
 		scheme, token, _ := strings.Cut(header, " ")
-		t, ok := l.bearer(strings.TrimSpace(token))
+		t, ok := a.logins.bearer(strings.TrimSpace(token))
 		return identity{t.Name, t.Role}, ok && strings.EqualFold(scheme, "Bearer")
 	}
+	if who, ok := a.proxy.identify(r); ok {
+		return who, true
+	}
 	if c, err := r.Cookie(cookieName); err == nil {
-		return l.session(c.Value, now)
+		return a.logins.session(c.Value, now)
 	}
 	return identity{}, false
 }
@@ -122,10 +125,16 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	if !a.logins.off() {
+	if !a.open() {
+		client, now := a.proxy.client(r), time.Now()
+		if wait := a.wrong.wait(client, now); wait > 0 {
+			tooMany(w, wait, "too many wrong tokens came from "+client)
+			return
+		}
 		t, ok := a.logins.bearer(given.Token)
 		if !ok {
-			a.log.WarnContext(r.Context(), "login refused", "from", r.RemoteAddr)
+			a.wrong.use(client, now)
+			a.log.WarnContext(r.Context(), "login refused", "from", client)
 			a.refuse(w, given)
 			return
 		}

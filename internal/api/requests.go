@@ -48,12 +48,11 @@ func (a *API) announce(ctx context.Context, in *announcement) (*out[intake.Answe
 
 // warm answers an outcome; an invalid one is the whole request's and therefore an error.
 func (a *API) warm(ctx context.Context, in *byHand) (*out[intake.Outcome], error) {
-	w, why := intake.WarmNow{Who: whoIs(ctx).name}, ""
+	w := intake.WarmNow{Who: whoIs(ctx).name}
 	if in.Body != nil {
 		w.BroadcastID, w.StartsAt, w.EndsAt = in.Body.BroadcastID, in.Body.StartsAt, in.Body.EndsAt
-		why = in.Body.Reason
+		because(ctx, in.Body.Reason)
 	}
-	a.log.InfoContext(ctx, "warm by hand", "shop", in.Shop, "who", w.Who, "why", why)
 	o, err := a.deps.Intake.WarmNow(ctx, in.Shop, w)
 	if err == nil && o.Outcome == intake.Invalid {
 		return nil, huma.Error422UnprocessableEntity(o.Reason)

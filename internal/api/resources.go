@@ -23,7 +23,7 @@ func answer[T any](body T, err error) (*out[T], error) {
 }
 
 // resources registers what is under /v1 and its description.
-func (a *API) resources(mux *http.ServeMux) {
+func (a *API) resources(mux *router) {
 	h := humago.New(mux, describe(a.deps.Version))
 	a.requests(h)
 	a.runs(h)
@@ -34,6 +34,7 @@ func (a *API) resources(mux *http.ServeMux) {
 	a.plans(h)
 	a.alerts(h)
 	a.audits(h)
+	a.actions(h)
 	spec := sync.OnceValues(h.OpenAPI().MarshalJSON)
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		text, err := spec()
@@ -106,6 +107,6 @@ func (a *API) cluster(h huma.API) {
 	huma.Register(h, op(http.MethodGet, "/v1/me", "get-me", "Who is asking, and what they may do"),
 		func(ctx context.Context, _ *struct{}) (*out[Me], error) {
 			who := whoIs(ctx)
-			return answer(Me{who.name, who.role, !a.logins.off(), a.deps.Version}, nil)
+			return answer(Me{who.name, who.role, !a.open(), a.deps.Version}, nil)
 		})
 }

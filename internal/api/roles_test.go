@@ -2,11 +2,18 @@ package api
 
 import (
 	"encoding/json"
+	"flag"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/prewarm-go/prewarm/internal/config"
 )
 
 // access is what each may do: the status without login, as viewer, as operator.
@@ -46,6 +53,8 @@ var access = []struct {
 	{"GET", "/v1/alerts", 401, 200, 200},
 	{"POST", "/v1/alerts/test", 401, 403, 200},
 	{"GET", "/v1/me", 401, 200, 200},
+	{"GET", "/v1/events", 401, 503, 503}, // the pod stops
+	{"GET", "/v1/audit-log", 401, 403, 200},
 	{"GET", "/openapi.json", 401, 200, 200},
 	{"GET", "/metrics", 401, 200, 200},
 	{"HEAD", "/metrics", 401, 200, 200},
@@ -68,8 +77,9 @@ var access = []struct {
 
 func TestEveryRouteByRole(t *testing.T) {
 	t.Parallel()
-	a := newAPI(t, &fake{}, tokens)
 	for _, c := range access {
+		a := newAPI(t, &fake{}, tokens) // one that has seen no wrong token yet
+		a.live.close()
 		body := map[string]string{
 			"POST /v1/requests": "{}", "POST /v1/plan": "{}", "POST /v1/audits": "{}", "PUT /v1/width": `{"pin": 4, "for": "1m", "reason": "a try"}`,
 		}[c.method+" "+c.path]
@@ -97,18 +107,54 @@ func TestTheTableOfRolesIsComplete(t *testing.T) {
 	for _, c := range access {
 		listed[c.method+" "+c.path] = true
 	}
-	w := ask(newAPI(t, &fake{}, nil), "GET", "/openapi.json", "")
-	require.Equal(t, 200, w.Code)
-	var spec struct {
-		Paths map[string]map[string]any
+	routed := newAPI(t, &fake{}, nil).routed
+	require.Greater(t, len(routed), 30)
+	for _, pattern := range routed {
+		if !strings.Contains(pattern, " ") { // all methods
+			pattern = "GET " + pattern
+		}
+		pattern = strings.NewReplacer("/{$}", "/", "/board/", "/board/board.js").Replace(pattern)
+		require.True(t, listed[pattern], "%s is not in the table", pattern)
 	}
-	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &spec))
-	require.NotEmpty(t, spec.Paths)
-	for path, methods := range spec.Paths {
-		for method := range methods {
-			require.True(t, listed[strings.ToUpper(method)+" "+path], "%s %s", method, path)
+}
+
+var update = flag.Bool("update", false, "write the table of docs/security.md")
+
+// TestTheRoutesAreDocumented keeps the table of docs/security.md, which -update writes.
+func TestTheRoutesAreDocumented(t *testing.T) {
+	t.Parallel()
+	var rows []string
+	for _, pattern := range newAPI(t, &fake{}, tokens).routed {
+		method, path, one := strings.Cut(strings.TrimSuffix(pattern, "{$}"), " ")
+		methods := []string{method}
+		if !one {
+			methods, path = []string{"GET", "POST", "DELETE"}, pattern
+		}
+		for _, method := range methods {
+			rows = append(rows, row(method, path))
 		}
 	}
+	slices.Sort(rows)
+	table := "| path | method | without a login | viewer | operator |\n|---|---|---|---|---|\n" + strings.Join(rows, "")
+	const file = "../../docs/security.md"
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	before, rest, ok := strings.Cut(string(text), "<!-- routes -->\n")
+	was, after, ends := strings.Cut(rest, "<!-- end of routes -->")
+	require.True(t, ok && ends, "the marks are gone")
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(before+"<!-- routes -->\n"+table+"<!-- end of routes -->"+after), 0o644)) //nolint:gosec // a page for everybody
+		return
+	}
+	require.Equal(t, table, was, "go test ./internal/api -run Documented -update writes it")
+}
+
+// row says who may send a request.
+func row(method, path string) string {
+	r := httptest.NewRequest(method, strings.NewReplacer("{", "", "}", "").Replace(path), nil)
+	may := map[bool]string{true: "yes", false: "no"}
+	is := func(role string) string { return may[public(r) || identity{"x", role}.may(r)] }
+	return fmt.Sprintf("| `%s` | %s | %s | %s | %s |\n", path, method, is(""), is(config.RoleViewer), is(config.RoleOperator))
 }
 
 func requireProblem(t *testing.T, status int, h http.Header, body []byte) {

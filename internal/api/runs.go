@@ -122,6 +122,7 @@ func by(ctx context.Context, r *Reason) ledger.By {
 	b := ledger.By{Who: whoIs(ctx).name}
 	if r != nil {
 		b.Why = r.Reason
+		because(ctx, r.Reason)
 	}
 	return b
 }

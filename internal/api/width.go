@@ -121,6 +121,7 @@ func (a *API) steering(h huma.API) {
 		func(ctx context.Context, in *struct {
 			Reason string `query:"reason" maxLength:"500" doc:"why; recorded with who did it"`
 		}) (*out[WidthNow], error) {
+			because(ctx, in.Reason)
 			if err := a.deps.Width.ClearOverride(ctx, ledger.By{Who: whoIs(ctx).name, Why: in.Reason}); err != nil {
 				return nil, failure(err)
 			}
@@ -133,6 +134,7 @@ func (a *API) setWidth(ctx context.Context, set WidthSet) (*out[WidthNow], error
 	if err != nil {
 		return nil, failure(err)
 	}
+	because(ctx, set.Reason)
 	o := pace.Override{Pin: set.Pin, Min: set.Min, Max: set.Max, Pause: set.Pause, Until: set.Until, Who: whoIs(ctx).name, Why: set.Reason}
 	switch {
 	case (set.For == "") == set.Until.IsZero():

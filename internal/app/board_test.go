@@ -184,4 +184,8 @@ func TestAnEveningInABrowser(t *testing.T) {
 		require.Equal(t, 403, status, act)
 	}
 	require.Empty(t, v.Complaints())
+	v.Go(url + "/asynqmon/")
+	v.Until(soon, `document.querySelector("#root").innerText.includes("Queues")`)
+	require.Equal(t, 3, c.number("SELECT COUNT(*) FROM actions WHERE who = 'grafana' AND status = 403"))
+	require.Equal(t, 1, c.number("SELECT COUNT(*) FROM actions WHERE who = 'on-call' AND action LIKE 'POST /v1/runs/%/cancel' AND reason = 'the wrong shop'"))
 }

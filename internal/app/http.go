@@ -28,11 +28,11 @@ func (a *App) serve() (err error) {
 	a.watch = append(a.watch, a.courier.Run)
 	judge := plans{a, &keptVerdicts{}}
 	a.api, err = api.New(api.Deps{
-		Intake: a.intake, Runs: runs{a.ledger, a.intake, a.leases, judge}, Plans: judge, Health: health{a}, Width: width{a}, Alerts: alerts{a.ledger, a.alerts, a.courier}, History: &a.evening,
+		Intake: a.intake, Runs: runs{a.ledger, a.intake, a.leases, judge}, Plans: judge, Health: health{a}, Width: width{a}, Alerts: alerts{a.ledger, a.alerts, a.courier}, History: &a.evening, Journal: a.ledger,
 		Board: board.Handler(), Login: board.Login(), Monitor: a.monitor(false), MonitorReadOnly: a.monitor(true),
 		Audits:  audits{a},
 		Metrics: promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{}),
-		Listen:  a.cfg.HTTP.Listen, Tokens: a.cfg.HTTP.Tokens, TLS: a.cfg.HTTP.TLS, Version: a.opts.Version, Log: a.log,
+		Listen:  a.cfg.HTTP.Listen, Tokens: a.cfg.HTTP.Tokens, Proxy: a.cfg.HTTP.Proxy, TLS: a.cfg.HTTP.TLS, Version: a.opts.Version, Log: a.log,
 	})
 	return err
 }

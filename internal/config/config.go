@@ -128,6 +128,7 @@ type Pace struct {
 type HTTP struct {
 	Listen string  `yaml:"listen"`               // default 127.0.0.1:8080
 	Tokens []Token `yaml:"tokens"`               // none: loopback only, and whoever reaches it is an operator
+	Proxy  *Proxy  `yaml:"proxy,omitempty"`      // says who asks, instead of tokens or beside them
 	TLS    *TLS    `yaml:"tls,omitempty"`        // cert_file and key_file; ca_file asks clients for certificates
 	Public string  `yaml:"public_url,omitempty"` // where people reach the board, for links in alerts; default: no links
 }

@@ -9,9 +9,9 @@ import (
 
 func (p *problems) http(h HTTP) {
 	p.address("http.listen", h.Listen)
-	if len(h.Tokens) == 0 && !Loopback(h.Listen) {
+	if len(h.Tokens) == 0 && h.Proxy == nil && !Loopback(h.Listen) {
 		p.add("http.listen", "is open to other machines, and there is no token to keep strangers out",
-			"listen on 127.0.0.1:8080, or configure http.tokens")
+			"listen on 127.0.0.1:8080, or configure http.tokens or http.proxy")
 	}
 	names, secrets := map[string]bool{}, map[string]bool{}
 	for i, t := range h.Tokens {
@@ -25,6 +25,7 @@ func (p *problems) http(h HTTP) {
 		}
 		names[t.Name], secrets[t.Token] = true, true
 	}
+	p.proxy(h.Proxy)
 	p.certificates("http.tls", h.TLS)
 	if h.TLS != nil && h.TLS.CertFile == "" {
 		p.add("http.tls.cert_file", "is missing", "give the server's cert_file and key_file")

@@ -56,9 +56,14 @@ func (c Config) Redacted() Config {
 	sources := make(map[string]Source, len(c.Sources))
 	for name, s := range c.Sources {
 		s.DSN = RedactDSN(s.DSN)
+		s.Replicas = slices.Clone(s.Replicas)
+		for i, dsn := range s.Replicas {
+			s.Replicas[i] = RedactDSN(dsn)
+		}
 		sources[name] = s
 	}
 	c.Sources = sources
+	c.HTTP.Public = RedactURL(c.HTTP.Public)
 	c.HTTP.Tokens = slices.Clone(c.HTTP.Tokens)
 	for i := range c.HTTP.Tokens {
 		c.HTTP.Tokens[i].Token = hide(c.HTTP.Tokens[i].Token)

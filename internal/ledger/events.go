@@ -107,10 +107,5 @@ func (s *Store) Timeline(ctx context.Context, run Run, limit int) ([]Event, erro
 	return events, rows.Err()
 }
 
-// clipWho fits a name into its column: 190 characters.
-func clipWho(who string) string {
-	if r := []rune(who); len(r) > 190 {
-		return string(r[:189]) + "…"
-	}
-	return who
-}
+// clipWho fits a name into its column.
+func clipWho(who string) string { return first(who, 190) }
