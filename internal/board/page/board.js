@@ -29,17 +29,20 @@ function showAlerts(alerts) {
   $('alerts').querySelector('ul').replaceChildren(...alerts.slice(0, 8).map((alert) => {
     const summary = alert.run_id ? element('a', '', alert.summary) : element('span', '', alert.summary);
     if (alert.run_id) summary.href = `#run/${encodeURIComponent(alert.run_id)}`;
-    return element('li', `alert ${alert.severity}`, element('time', '', clock(alert.at, true)), element('b', '', alert.severity), ' ', summary,
-      alert.remedy ? element('span', 'quiet', ` ${alert.remedy}`) : '');
+    const over = alert.state === 'resolved';
+    return element('li', `alert ${over ? 'over' : alert.severity}`, element('time', '', clock(alert.since, true)), element('b', '', over ? 'over' : alert.severity),
+      ' ', summary, !over && alert.remedy ? element('span', 'quiet', ` ${alert.remedy}`) : '');
   }));
 }
 
 function showPauses() {
   const all = board.switches.find((s) => s.scope === 'all');
   const shops = board.switches.filter((s) => s.scope === 'shop').map((s) => s.id);
+  const datasets = board.switches.filter((s) => s.scope === 'dataset').map((s) => `${s.id} (${s.who}: ${s.reason || 'no reason was given'})`);
   const said = [all && `Everything is paused by ${all.who} since ${clock(all.since)}: ${all.reason || 'no reason was given'}.`,
-    shops.length && `Switched off: ${shops.length === 1 ? 'shop' : 'shops'} ${shops.join(', ')}.`];
-  $('paused').hidden = !all && !shops.length;
+    shops.length && `Switched off: ${shops.length === 1 ? 'shop' : 'shops'} ${shops.join(', ')}.`,
+    datasets.length && `Stopped in all shops: ${datasets.join(', ')}.`];
+  $('paused').hidden = !board.switches.some((s) => s.scope !== 'run');
   text($('paused'), said.filter(Boolean).join(' '));
 }
 
