@@ -49,6 +49,10 @@ faults: servers ## 50 evenings with 20 faults each on real processes, less than 
 	PREWARM_REQUIRE_SERVERS=1 go test ./internal/faults -run TestNothingIsLostWhateverBreaks -count=1 -v -timeout 3h -clocks \
 		-evenings $(EVENINGS) -faults $(FAULTS) -seed $(SEED) -at-once $(AT_ONCE) -only '$(ONLY)' -without '$(WITHOUT)' -report $(abspath $(REPORT))
 
+.PHONY: screenshots
+screenshots: servers ## docs/images: what the board looks like
+	PREWARM_REQUIRE_SERVERS=1 go test ./internal/app -run TestPicturesOfTheBoard -count=1 -screenshots $(abspath docs/images)
+
 .PHONY: check
 check: ## formatting, go vet, and what the production binary links
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "run 'make fmt' for:" $$unformatted >&2; exit 1; }

@@ -42,7 +42,7 @@ function drawAxis() {
   const hours = (range.to - range.from) / 3600000;
   const step = hours > 5 ? 2 * HALF_HOUR : HALF_HOUR;
   const ticks = [];
-  for (let t = Math.ceil(range.from / step) * step; t < range.to; t += step) {
+  for (let t = Math.floor(range.from / step + 1) * step; t < range.to; t += step) {
     const tick = element('span', 'tick', clock(new Date(t).toISOString()).split(' ').pop());
     tick.style.left = `${percent(t)}%`;
     ticks.push(tick);
@@ -77,7 +77,7 @@ function draw(lane, run) {
   lane.run = run;
   lane.drawn = range;
   const needed = trouble(run);
-  lane.li.className = `lane ${run.state}${needed >= 2 ? ' bad' : needed === 1 ? ' risk' : ''}`;
+  lane.li.className = `lane ${run.state}${needed >= 2 ? ' bad' : needed === 1 ? ' risk' : ''}${run.late ? ' overdue' : ''}`;
   place(lane.air, at(run.starts_at), at(run.ends_at));
   const from = at(run.started_at) || at(run.planned_start);
   const end = finish(run);
