@@ -32,7 +32,7 @@ func StartMySQL(ctx context.Context, cfg MySQLConfig) (*Server, error) {
 	}
 	b := mysqlBuild{program: program, oracle: !strings.Contains(string(version), "MariaDB"), cfg: cfg}
 	if cfg.Grants && !b.oracle {
-		if b.installer, err = find("mariadb-server", "mariadb-install-db", "mysql_install_db"); err != nil {
+		if b.installer, err = Find("mariadb-server", "mariadb-install-db", "mysql_install_db"); err != nil {
 			return nil, err
 		}
 	}
