@@ -15,11 +15,16 @@ export function element(tag, className, ...children) {
   return node;
 }
 
+// Formats are made once: that takes longer than using them a hundred times.
+const minutes = new Intl.DateTimeFormat([], {hour: '2-digit', minute: '2-digit', hourCycle: 'h23'});
+const full = new Intl.DateTimeFormat([], {hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23'});
+const day = new Intl.DateTimeFormat([], {month: 'short', day: 'numeric'});
+
 export function clock(iso, seconds = false) {
   if (!iso) return '';
   const at = new Date(iso);
-  const time = at.toLocaleTimeString([], {hour: '2-digit', minute: '2-digit', second: seconds ? '2-digit' : undefined, hourCycle: 'h23'});
-  return at.toDateString() === new Date().toDateString() ? time : `${at.toLocaleDateString([], {month: 'short', day: 'numeric'})} ${time}`;
+  const time = (seconds ? full : minutes).format(at);
+  return at.toDateString() === new Date().toDateString() ? time : `${day.format(at)} ${time}`;
 }
 
 export function span(seconds) {
