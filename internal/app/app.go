@@ -22,6 +22,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/api"
 	"github.com/prewarm-go/prewarm/internal/cache"
 	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/guard"
 	"github.com/prewarm-go/prewarm/internal/intake"
 	"github.com/prewarm-go/prewarm/internal/lease"
 	"github.com/prewarm-go/prewarm/internal/ledger"
@@ -77,11 +78,13 @@ type App struct {
 	strays   func(context.Context) error // lets go of units that the ledger thinks are this pod's
 	handlers func()                      // waits for those that run
 
-	pacer   pacer
-	pages   *pages
-	loading *load.Metrics
-	evening evening
-	learner *pace.Learner
+	pacer    pacer
+	feelings *guard.Watch // the signals
+	felt     felt
+	pages    *pages
+	loading  *load.Metrics
+	evening  evening
+	learner  *pace.Learner
 
 	loops   sync.WaitGroup
 	endLoop context.CancelFunc
@@ -95,6 +98,7 @@ func New(cfg config.Config, opts Options) (*App, error) {
 		opts.Log = slog.Default()
 	}
 	a := &App{cfg: cfg, opts: opts, id: podID(), reg: prometheus.NewRegistry(), drain: make(chan struct{})}
+	a.felt.app = a
 	a.log = opts.Log.With("pod", a.id)
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.alerts = alert.New(alert.Config{Log: a.log, Registry: a.reg})
@@ -300,10 +304,10 @@ func (a *App) assemble(bound []*source.Bound) error {
 		Nodes: func(ctx context.Context) ([]redisconn.Node, error) { return redisconn.Nodes(ctx, a.cacheDB) }, Settler: settler, Alerts: a.alerts,
 		PodDead: p.PodDead, Attempts: p.Retry.Attempts, BackoffMax: p.Retry.Backoff.Max, Watch: p.Watch, Log: a.log, Actions: upkeep.NewActions(a.reg),
 	}
-	feelings := a.signals()
-	a.watch = append(a.watch, func(ctx context.Context) { pace.Listen(ctx, feelings) })
+	a.feelings = a.signals()
+	a.watch = append(a.watch, func(ctx context.Context) { pace.Listen(ctx, a.feelings) }, a.felt.run)
 	loop := &pace.Loop{
-		Ledger: a.ledger, Channel: widthChannel{a.queueDB}, Watch: feelings, Bounds: a.cfg.Width,
+		Ledger: a.ledger, Channel: widthChannel{a.queueDB}, Watch: a.feelings, Feel: a.felt.feel, Bounds: a.cfg.Width,
 		Policy:  a.policy(),
 		PodDead: p.PodDead, Self: a.id, Alerts: a.alerts, Log: a.log, Move: starts{a.ledger, enqueue}.move,
 	}

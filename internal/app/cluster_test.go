@@ -35,6 +35,8 @@ const (
 	failover = 60 * time.Second
 )
 
+const crowds = "pace: {crowd: 0}\n"
+
 // cluster is the servers that a test's pods share, each with a plain client of the test's own.
 type cluster struct {
 	t      *testing.T
@@ -67,6 +69,7 @@ func (c *cluster) write(ledgerDSN, sourceDSN string, policy ...string) string {
 	c.t.Helper()
 	text := fmt.Sprintf("queue: {url: %q}\ncache: {url: %q}\nledger: {dsn: %q}\nsources: {main: {dsn: %q}}\n",
 		c.queueServer.URL, c.cacheServer.URL, ledgerDSN, sourceDSN)
+	text += crowds // the tests of this process share a server, and are each other's crowd
 	text += "width: {min: 4, max: 8, max_per_pod: 4}\nhttp: {listen: \"127.0.0.1:0\"}\npolicy:\n  pod_dead: 5s\n"
 	for _, line := range policy {
 		text += "  " + line + "\n"

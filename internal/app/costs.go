@@ -31,7 +31,10 @@ func (a *App) newCosts(bound []*source.Bound) *costs {
 	for _, b := range bound {
 		c.bound[b.Spec().Name] = b
 	}
-	a.pages.tell = c.read
+	a.pages.tell = func(r load.PageRead, trip time.Duration) {
+		c.read(r, trip)
+		a.felt.page(r, trip)
+	}
 	return c
 }
 
@@ -59,7 +62,7 @@ func (c *costs) Measured(ctx context.Context, m load.Measured) error {
 	}
 	why := fmt.Sprintf("%s in shop %s behind %q; the plan is %s", suspicion, m.Shop, m.After, plan.Text)
 	c.alerts.Raise(ctx, alert.Alert{
-		Name: alert.PlanWentBad, Severity: alert.Critical,
+		Name: alert.PlanWentBad, Severity: alert.Critical, About: "dataset " + m.Dataset,
 		Summary: "dataset " + m.Dataset + " is stopped in all shops: " + why,
 		Remedy:  b.Mend() + "; then `prewarm resume --dataset " + m.Dataset + "`",
 	})

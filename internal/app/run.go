@@ -30,6 +30,7 @@ func (a *App) run(ctx context.Context) error {
 	loops, end := context.WithCancel(context.WithoutCancel(ctx))
 	a.endLoop = end
 	a.loops.Go(func() { a.pulse(loops) })
+	a.loops.Go(func() { a.keepUp(loops) })
 	a.loops.Go(func() { a.lead(loops) })
 	for _, loop := range a.watch {
 		a.loops.Go(func() { loop(loops) })
@@ -40,7 +41,7 @@ func (a *App) run(ctx context.Context) error {
 	return a.api.Start(ctx)
 }
 
-// pulse beats and keeps the pod's slots at its share of the width.
+// pulse beats, and does what is done now and then.
 func (a *App) pulse(ctx context.Context) {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
@@ -52,9 +53,6 @@ func (a *App) pulse(ctx context.Context) {
 		}
 		if err := a.beat(ctx); err != nil && ctx.Err() == nil {
 			a.log.WarnContext(ctx, "heartbeat; without it others take this pod's work over", "error", err)
-		}
-		if err := a.follow(ctx); err != nil && ctx.Err() == nil {
-			a.log.WarnContext(ctx, "follow the width", "error", err)
 		}
 		if err := a.remember(ctx); err != nil && ctx.Err() == nil {
 			a.log.WarnContext(ctx, "remember the evening for the board", "error", err)
@@ -68,6 +66,25 @@ func (a *App) pulse(ctx context.Context) {
 		if err := a.lookForStrays(ctx); err != nil && ctx.Err() == nil {
 			a.log.WarnContext(ctx, "look for stray units; it is tried again", "error", err)
 		}
+	}
+}
+
+// keepUp keeps the pod's slots at its share of the width.
+func (a *App) keepUp(ctx context.Context) {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	failed := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := a.follow(ctx)
+		if err != nil && !failed && ctx.Err() == nil {
+			a.log.WarnContext(ctx, "follow the width", "error", err)
+		}
+		failed = err != nil
 	}
 }
 

@@ -14,14 +14,19 @@ import (
 // right or because the server does not know it, is left out: it would hold the width for ever.
 func (a *App) signals() *guard.Watch {
 	w := &guard.Watch{}
-	add := func(g *guard.Gauge, read guard.Reader) {
+	readable := func(g *guard.Gauge, read guard.Reader) bool {
 		ctx, cancel := context.WithTimeout(context.Background(), guard.ReadTime)
 		defer cancel()
-		if _, err := read(ctx); err != nil {
+		_, err := read(ctx)
+		if err != nil {
 			a.log.InfoContext(ctx, "a signal cannot be read and is not watched", "signal", g.Name, "error", err)
-			return
 		}
-		w.Add(g, read)
+		return err == nil
+	}
+	add := func(g *guard.Gauge, read guard.Reader) {
+		if readable(g, read) {
+			w.Add(g, read)
+		}
 	}
 	for name, s := range a.sources {
 		db := s.DB()
@@ -30,6 +35,9 @@ func (a *App) signals() *guard.Watch {
 		}
 		add(guard.ThreadsRunning(name), of(guard.ReadThreadsRunning))
 		add(guard.Connections(name), of(guard.ReadConnections))
+		if g := guard.MySQLReads(name, a.cfg.Pace.Crowd); g.Limits.Stop > 0 && readable(g, of(guard.ReadSelects)) {
+			w.Add(g, nil) // the leader feeds it
+		}
 		if query := a.cfg.Sources[name].Canary; query != "" {
 			add(guard.Canary(name), func(ctx context.Context) (float64, error) { return guard.ReadCanary(ctx, db, query) })
 		}

@@ -1,7 +1,9 @@
 package app_test
 
 import (
+	"bytes"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -45,9 +47,13 @@ func TestAPodOfThePreviousReleaseAndOneOfThisWorkOnOneEvening(t *testing.T) {
 	c := newCluster(t, "page_rows: 20", "unit_rows: 1000") // a field that the release before does not know would be refused
 	seed(t, c.source, 1001, manyRows)
 	seed(t, c.source, 1002, manyRows/3)
+	config := c.config
+	c.without(crowds) // and so would this
 	old := c.start(program)
 	first := warming(t, c)
 	c.midway(old.id, 500)
+	before := c.config
+	c.config = config
 	c.serve()
 	require.Equal(t, 1, c.number("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'events'"))
 	c.becomes(failover, 1001, "ready")
@@ -58,9 +64,19 @@ func TestAPodOfThePreviousReleaseAndOneOfThisWorkOnOneEvening(t *testing.T) {
 		return c.number("SELECT COUNT(DISTINCT owner) FROM units JOIN runs USING (run_id) WHERE shop_id = '1002' AND owner <> ''") == 2
 	})
 	c.stop(old)
+	c.config = before
 	c.start(program)
 	c.becomes(failover, 1002, "ready")
 	requireWarm(t, c.cache, expect(t, c.source, 1001), first.ends())
 	requireWarm(t, c.cache, expect(t, c.source, 1002), second.ends())
 	require.Zero(t, c.number("SELECT COUNT(*) FROM events WHERE stage = 'cache_lost'"), "what the old one has written counts as there")
+}
+
+// without makes pods that are started from now on use a configuration without a line.
+func (c *cluster) without(line string) {
+	c.t.Helper()
+	text, err := os.ReadFile(c.config)
+	require.NoError(c.t, err)
+	c.config = filepath.Join(c.t.TempDir(), "prewarm.yaml")
+	require.NoError(c.t, os.WriteFile(c.config, bytes.Replace(text, []byte(line), nil, 1), 0o600))
 }

@@ -14,6 +14,9 @@ import (
 	"github.com/prewarm-go/prewarm/internal/redisconn"
 )
 
+// followEvery is how often a pod looks at the width.
+const followEvery = 500 * time.Millisecond
+
 // published is how long a decision about the width can be read: pods stop believing it long before.
 const published = time.Minute
 
@@ -105,6 +108,9 @@ func (a *App) follow(ctx context.Context) error {
 	share, changed := a.pacer.hear(read, now, func(last *pace.Published, heard time.Time) (int, bool, string) {
 		return pace.Share(last, heard, now, a.id, a.cfg.Width)
 	})
+	if last := a.pacer.now().last; last != nil {
+		a.feelings.Quiet(last.Result.Width <= a.cfg.Width.Min || last.Demand.Slots == 0)
+	}
 	if changed {
 		a.log.InfoContext(ctx, "slots", "share", share, "reason", a.pacer.now().reason)
 	}

@@ -24,16 +24,38 @@ func (c *cluster) shared(limit time.Duration, sum, most int) {
 	})
 }
 
-func TestTheWidthIsRightAgainAfterAPodDiedAndOneCame(t *testing.T) {
+// shownSlots are those that asynq's inspector shows, as asynqmon does.
+func (c *cluster) shownSlots() (slots int) {
+	c.t.Helper()
+	servers, err := c.inspector.Servers()
+	require.NoError(c.t, err)
+	for _, s := range servers {
+		if _, loads := s.Queues["warm"]; loads && s.Status == "active" {
+			slots += s.Concurrency
+		}
+	}
+	return slots
+}
+
+func TestTheWidthIsRightAgainAfterAPodDiedAndOneCameAndNoDeadlineIsMissed(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t) // width.min is 4
+	c := newCluster(t, "page_rows: 5", "page_rows_max: 5", "unit_rows: 500") // width.min is 4
+	seed(t, c.source, 1001, manyRows)
 	dies := c.serve()
 	c.serve()
 	c.shared(soon, 4, 2)
+	c.until(soon, "asynqmon shows as many", func() bool { return c.shownSlots() == 4 })
+	c.announce(ka(1001, time.Now().Add(12*time.Minute+30*time.Second))) // due in 2.5 minutes, half a minute before pace.margin
+	c.until(soon, "both pods at work", func() bool {
+		return c.number("SELECT COUNT(DISTINCT owner) FROM units WHERE state = 'running'") == 2
+	})
 	dies.kill(t)
 	c.shared(20*time.Second, 4, 4)
 	c.serve()
 	c.shared(20*time.Second, 4, 2)
+	c.becomes(2*time.Minute, 1001, "ready")
+	require.Zero(t, c.number("SELECT COUNT(*) FROM runs WHERE late = 1 OR ready_us > deadline_us"))
+	c.until(soon, "asynqmon shows as many", func() bool { return c.shownSlots() == 4 })
 }
 
 func TestAWidthThatIsSetByHandHoldsUntilItIsEnded(t *testing.T) {

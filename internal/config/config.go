@@ -122,6 +122,7 @@ type Width struct {
 type Pace struct {
 	Headroom float64       `yaml:"headroom"` // the width is what is needed, times this; default 1.25
 	Margin   time.Duration `yaml:"margin"`   // runs aim to be ready this long before their deadline; default 2m
+	Crowd    float64       `yaml:"crowd"`    // all work stops while others read so many times as much as usual; 0: never; default 1.7
 }
 
 // HTTP is the API, the board, asynqmon and the metrics.

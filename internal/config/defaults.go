@@ -39,7 +39,7 @@ func Defaults() Config {
 			Retry:        Retry{Attempts: 3, Backoff: Backoff{First: 5 * time.Second, Max: 2 * time.Minute}},
 		},
 		Width: Width{Min: 1, Max: 64, MaxPerPod: 32},
-		Pace:  Pace{Headroom: 1.25, Margin: 2 * time.Minute},
+		Pace:  Pace{Headroom: 1.25, Margin: 2 * time.Minute, Crowd: 1.7},
 		Audit: Audit{Repair: true, Sample: 100, Ready: 5},
 		HTTP:  HTTP{Listen: "127.0.0.1:8080"},
 		Alerts: Alerts{

@@ -14,6 +14,7 @@ const (
 	minPageTime = 10 * time.Microsecond
 	minPageSize = 64 << 10 // bytes; smaller pages cost more round trips than rows
 	maxHeadroom = 10
+	minCrowd    = 1.2
 	maxTries    = 100                  // attempts of a unit
 	maxAhead    = 366 * 24 * time.Hour // asynq keeps what is scheduled in Redis until then
 )
@@ -35,6 +36,9 @@ func (p *problems) policy(c Config) {
 	p.duration("pace.margin", c.Pace.Margin, 0, true)
 	if c.Pace.Headroom < 1 || c.Pace.Headroom > maxHeadroom {
 		p.add("pace.headroom", fmt.Sprintf("is %g", c.Pace.Headroom), "1.25 is usual: a quarter more slots than are needed; 1 to 10 is possible")
+	}
+	if c.Pace.Crowd != 0 && !(c.Pace.Crowd >= minCrowd) {
+		p.add("pace.crowd", fmt.Sprintf("is %g", c.Pace.Crowd), "1.7 is usual; from 1.2 on, for a load wavers; 0: never")
 	}
 	p.pages(po)
 	p.retry(po.Retry)

@@ -34,7 +34,8 @@ const (
 type Gauge struct {
 	Name   string
 	Limits Limits
-	Own    bool                       // the signal is made by our own work, and silent without it
+	Own    bool                       // the signal is made by our own work, and silent without it; nobody waits for it
+	Keep   bool                       // it tells of others' load: what it stops keeps its width
 	Above0 bool                       // zero cannot be true, as for a latency
 	Show   func(value float64) string // for people; default %.3g
 	Base   Baseline                   // kept over restarts, if the caller stores it
@@ -73,15 +74,17 @@ func (g *Gauge) Value() (float64, time.Time) { return g.value, g.seen }
 
 // Judge is the signal's verdict now.
 func (g *Gauge) Judge(now time.Time) Verdict {
-	v := Verdict{Zone: g.zone, Factor: 1, Signal: g.Name, At: g.seen}
+	v := Verdict{Zone: g.zone, Factor: 1, Signal: g.Name, At: g.seen, Keep: g.Keep}
 	if silent := g.silent(now); silent != "" {
 		v.Reason, v.Blind = silent, true
 		switch {
+		case g.zone != Stop && g.Own:
+			v.Zone = Grow
 		case g.zone != Stop:
 			v.Zone = Hold
 		case g.Own && now.Sub(g.seen) > Release:
-			v.Zone = Hold
-			v.Reason += "; the stop is over and is tried"
+			v.Zone = Grow
+			v.Reason += "; the stop is over and it is tried"
 		default:
 			v.Reason += "; still stopped"
 		}

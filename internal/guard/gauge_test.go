@@ -104,7 +104,7 @@ func TestAStopThatGoesSilentStaysAStop(t *testing.T) {
 	ours.Observe(60, t0)
 	require.Equal(t, Stop, theirs.Judge(t0.Add(time.Hour)).Zone)
 	require.Equal(t, Stop, ours.Judge(t0.Add(Release)).Zone)
-	require.Equal(t, Hold, ours.Judge(t0.Add(Release+1)).Zone, "nothing would ever be measured again")
+	require.Equal(t, Grow, ours.Judge(t0.Add(Release+1)).Zone, "nothing would ever be measured again")
 }
 
 func TestNothingBadIsEverCalledWell(t *testing.T) {
@@ -123,12 +123,14 @@ func TestNothingBadIsEverCalledWell(t *testing.T) {
 			require.GreaterOrEqual(t, v.Factor, MinFactor)
 			require.LessOrEqual(t, v.Factor, 1.0)
 			seen, when := g.Value()
-			if v.Zone == Grow {
+			if v.Zone == Grow && !(g.Own && v.Blind) {
 				require.Less(t, seen, g.Limits.Hold)
 				require.LessOrEqual(t, at.Sub(when), DefaultStale)
 				require.False(t, math.IsNaN(value) || value < 0, "the newest value was not one")
 			}
-			require.NotEqual(t, Grow, g.Judge(at.Add(DefaultStale+1)).Zone)
+			if !g.Own {
+				require.NotEqual(t, Grow, g.Judge(at.Add(DefaultStale+1)).Zone)
+			}
 		}
 	})
 }
@@ -147,11 +149,14 @@ func TestTheWorstSignalSpeaks(t *testing.T) {
 	require.Equal(t, hold, Worst([]Verdict{blind, hold}))
 	require.Equal(t, sharp, Worst([]Verdict{mild, hold, sharp}))
 	require.Equal(t, stop, Worst([]Verdict{sharp, stop, mild}))
+	crowd := Verdict{Zone: Stop, Factor: 1, Signal: "g", Reason: "g", Keep: true}
+	require.Equal(t, stop, Worst([]Verdict{crowd, stop, mild}), "a stop that keeps the width is the milder")
 }
 
 func TestABaselineIsTheLevelOfAQuietServer(t *testing.T) {
 	t.Parallel()
 	g := PageTime("users")
+	g.Own, g.Limits = false, Limits{Times: true, Hold: 1.25, Shrink: 1.5, Stop: 5, Smooth: 0.5}
 	at := t0
 	feed := func(value float64, n int) Verdict {
 		for range n {
@@ -187,8 +192,8 @@ func TestOneSlowPageIsNoise(t *testing.T) {
 	g := PageTime("users")
 	g.Base = Baseline{Value: 1e-6, Samples: Learned}
 	g.Observe(1e-6, t0)
-	g.Observe(1.8e-6, t0.Add(time.Second))
-	require.LessOrEqual(t, g.Judge(t0.Add(time.Second)).Zone, Hold)
+	g.Observe(20e-6, t0.Add(time.Second))
+	require.LessOrEqual(t, g.Judge(t0.Add(time.Second)).Zone, Shrink)
 }
 
 func TestTheFloorKeepsARatioOfNothingFromMeaningAnything(t *testing.T) {
@@ -206,6 +211,9 @@ func TestPerRowLeavesTheRoundTripOut(t *testing.T) {
 	require.InEpsilon(t, 1e-6, PerRow(1500*time.Microsecond, time.Millisecond, 500), 1e-9)
 	require.InEpsilon(t, 2e-7, PerRow(time.Millisecond, 5*time.Millisecond, 500), 1e-9, "never nothing")
 	require.True(t, math.IsNaN(PerRow(time.Millisecond, 0, 0)))
+	small, large := PageCost(150*time.Microsecond, 0, 50), PageCost(1100*time.Microsecond, 0, 1000)
+	require.InEpsilon(t, small, large, 1e-9, "a statement costs as much as a hundred rows")
+	require.True(t, math.IsNaN(PageCost(time.Millisecond, 0, 0)))
 }
 
 func TestAReaderThatHangsHoldsOnlyItsOwnSignal(t *testing.T) {
@@ -229,4 +237,49 @@ func TestAReaderThatHangsHoldsOnlyItsOwnSignal(t *testing.T) {
 		<-done
 		require.Equal(t, Grow, w.Judge(time.Now())[1].Zone)
 	})
+}
+
+func TestWhatOurOwnWorkMakesIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	g := PageTime("users")
+	require.Equal(t, Grow, g.Judge(t0).Zone, "nothing is loaded yet")
+	g.Observe(1e-6, t0)
+	v := g.Judge(t0)
+	require.Equal(t, Hold, v.Zone)
+	require.True(t, v.Blind, "its level is being learned")
+	require.Equal(t, Grow, g.Judge(t0.Add(DefaultStale+1)).Zone, "nobody waits for a level that nothing tells")
+	for i := range Learned {
+		g.Observe(1e-6, t0.Add(time.Duration(i)*time.Second))
+	}
+	at := t0.Add(Learned * time.Second)
+	for range 20 {
+		g.Observe(8e-6, at)
+	}
+	require.Equal(t, Shrink, g.Judge(at).Zone)
+	require.Equal(t, Grow, g.Judge(at.Add(DefaultStale+1)).Zone, "and it was loaded")
+}
+
+func TestLevelsAreKnownAgainAfterARestart(t *testing.T) {
+	t.Parallel()
+	var was, is Watch
+	was.Add(RedisLatency("cache"), nil)
+	was.Add(RedisLatency("queue"), nil)
+	for i := range Learned {
+		was.Observe("redis_latency{cache}", 0.004, t0.Add(time.Duration(i)*time.Second))
+	}
+	was.Observe("redis_latency{queue}", 0.004, t0)
+	levels := was.Baselines()
+	require.Len(t, levels, 1, "what is not known yet is not kept")
+	was.Know(map[string]Baseline{"redis_latency{cache}": {Value: 1, Samples: Learned}, "redis_latency{queue}": {Value: 2, Samples: Learned}})
+	require.InDelta(t, 0.004, was.Baselines()["redis_latency{cache}"].Value, 0.001, "what was learned since is better")
+	require.InDelta(t, 2, was.Baselines()["redis_latency{queue}"].Value, 0.001)
+
+	is.Know(levels)
+	is.Add(RedisLatency("cache"), nil) // later, as a dataset's
+	is.Observe("redis_latency{cache}", 0.1, t0)
+	require.Equal(t, Shrink, is.Judge(t0)[0].Zone)
+	is.Fail("redis_latency{cache}", errors.New("gone"))
+	require.Equal(t, Hold, is.Judge(t0)[0].Zone)
+	require.True(t, is.Has("redis_latency{cache}"))
+	require.False(t, is.Has("redis_latency{queue}"))
 }

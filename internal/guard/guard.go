@@ -11,8 +11,9 @@
 //
 // A zone is left for a better one only when the value is a tenth better than the threshold, so that a value on a threshold
 // does not flap. A value that is old or cannot be true (not a number, below zero, zero where there is always something)
-// means hold: never grow on what is not known. A stop whose signal goes silent stays a stop, but for signals that our own
-// work makes: those are silent because it was stopped, and a stop of theirs ends after Release.
+// means hold: never grow on what is not known. A stop whose signal goes silent stays a stop. Signals that our own work makes
+// are other: nothing is known of them while it does nothing, so that silence says nothing against growing, and a stop of
+// theirs, which makes them silent, ends after Release.
 package guard
 
 import (
@@ -54,6 +55,7 @@ type Verdict struct {
 	Reason string    `json:"reason"` // "<signal> <observed> <op> <threshold>"
 	At     time.Time `json:"at"`     // of the value
 	Blind  bool      `json:"blind"`  // it is not the value that says so but that there is none
+	Keep   bool      `json:"keep"`   // it is not our doing: a stop keeps the width, which goes on when it is over
 }
 
 // Bounds of a factor: a shrink is worth its disturbance, and leaves enough to see whether it helped.
@@ -83,6 +85,8 @@ func worse(v, than Verdict) bool {
 		return v.Zone > than.Zone
 	case v.Factor != than.Factor:
 		return v.Factor < than.Factor
+	case v.Keep != than.Keep:
+		return than.Keep
 	}
 	return than.Blind && !v.Blind
 }

@@ -2,6 +2,8 @@ package guard
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -16,6 +18,7 @@ type Reader func(ctx context.Context) (float64, error)
 type Watch struct {
 	mu      sync.Mutex
 	watched []*watched
+	known   map[string]Baseline // of signals that may come yet
 }
 
 type watched struct {
@@ -28,6 +31,9 @@ type watched struct {
 func (w *Watch) Add(g *Gauge, read Reader) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if !g.Base.Known() {
+		g.Base = w.known[g.Name]
+	}
 	w.watched = append(w.watched, &watched{gauge: g, read: read})
 }
 
@@ -52,6 +58,24 @@ func (w *Watch) Observe(name string, value float64, at time.Time) bool {
 		}
 	}
 	return false
+}
+
+// Has says whether there is a signal of a name.
+func (w *Watch) Has(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.watched, func(s *watched) bool { return s.gauge.Name == name })
+}
+
+// Fail takes a reading that failed of the signal of a name.
+func (w *Watch) Fail(name string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.watched {
+		if s.gauge.Name == name {
+			s.gauge.Fail(err)
+		}
+	}
 }
 
 // Sample reads all signals at once and returns when they have answered, each within ReadTime. A reader that does not heed
@@ -101,13 +125,26 @@ func (w *Watch) Judge(now time.Time) []Verdict {
 	return verdicts
 }
 
-// Baselines are the learned levels by signal, to be kept over restarts.
+// Know takes levels that were learned before. Signals that have learned their own since keep it.
+func (w *Watch) Know(learned map[string]Baseline) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.known = maps.Clone(learned)
+	for _, s := range w.watched {
+		if base := learned[s.gauge.Name]; s.gauge.Limits.Times && !s.gauge.Base.Known() && base.Known() {
+			s.gauge.Base = base
+		}
+	}
+}
+
+// Baselines are the learned levels by signal, those known from before included, to be kept over restarts.
 func (w *Watch) Baselines() map[string]Baseline {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	learned := map[string]Baseline{}
+	maps.Copy(learned, w.known)
 	for _, s := range w.watched {
-		if s.gauge.Limits.Times {
+		if s.gauge.Limits.Times && s.gauge.Base.Known() {
 			learned[s.gauge.Name] = s.gauge.Base
 		}
 	}

@@ -21,6 +21,8 @@ type Ledger interface {
 	Pods(ctx context.Context, dead time.Duration) ([]ledger.Pod, error)
 	Rates(ctx context.Context, decode func(dataset string, state []byte) error) error
 	Override(ctx context.Context) ([]byte, error)
+	Baselines(ctx context.Context) ([]byte, error)
+	SetBaselines(ctx context.Context, state any) error
 }
 
 // Channel carries what is decided from the leader to the pods.
@@ -49,6 +51,7 @@ type Loop struct {
 	Ledger  Ledger
 	Channel Channel
 	Watch   *guard.Watch
+	Feel    func(ctx context.Context, pods []string) // feeds Watch with what the pods report; nil: nothing
 	Bounds  config.Width
 	Policy  Policy
 	PodDead time.Duration // policy.pod_dead
@@ -61,25 +64,51 @@ type Loop struct {
 	state State
 	looks int              // decisions, for what is not done at each
 	late  map[string]doubt // by run, of those that were expected to be late
+	pods  []string         // that lived at the last decision
 }
+
+const (
+	// feelEvery is how often what the pods report is looked at. A signal that stops the work is obeyed at once: a crowd that
+	// comes suddenly is felt within the second.
+	feelEvery = 500 * time.Millisecond
+	// keepEvery is how many decisions lie between two writings of the signals' usual levels: a minute.
+	keepEvery = 30
+)
 
 // Run decides every Tick until the context ends. It goes on from what the leader before it has published.
 func (l *Loop) Run(ctx context.Context) {
 	if err := l.begin(ctx); err != nil && ctx.Err() == nil {
 		l.Log.WarnContext(ctx, "begin to decide the width; the pods work with width.min until then", "error", err)
 	}
-	tick := time.NewTicker(Tick)
+	tick, feel := time.NewTicker(Tick), time.NewTicker(feelEvery)
 	defer tick.Stop()
-	for {
-		if err := l.Once(ctx); err != nil && ctx.Err() == nil {
-			l.Log.WarnContext(ctx, "decide the width; it is tried again", "error", err)
+	defer feel.Stop()
+	for due := true; ; {
+		if due {
+			if err := l.Once(ctx); err != nil && ctx.Err() == nil {
+				l.Log.WarnContext(ctx, "decide the width; it is tried again", "error", err)
+			}
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			due = true
+		case <-feel.C:
+			due = l.feel(ctx)
 		}
 	}
+}
+
+// feel looks at the signals between two decisions, and says whether the next one is due: the work is to stop, or may go on.
+func (l *Loop) feel(ctx context.Context) bool {
+	if l.Feel != nil {
+		ctx, cancel := context.WithTimeout(ctx, guard.ReadTime)
+		defer cancel()
+		l.Feel(ctx, l.pods)
+	}
+	stop := guard.Worst(l.Watch.Judge(time.Now())).Zone == guard.Stop
+	return stop != l.state.Stopped
 }
 
 // begin takes the last leader's state over. Its own term is a time of the ledger's clock, which grows with each.
@@ -90,6 +119,9 @@ func (l *Loop) begin(ctx context.Context) error {
 		return err
 	}
 	l.term = now.UnixMicro()
+	if err := Know(ctx, l.Ledger, l.Watch); err != nil {
+		l.Log.WarnContext(ctx, "the signals' usual levels are learned anew", "error", err)
+	}
 	last, err := l.Channel.Published(ctx)
 	if err != nil {
 		return err
@@ -113,17 +145,23 @@ func (l *Loop) Once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	l.pods = pods
 	verdicts := l.Watch.Judge(time.Now())
 	in.Guard = guard.Worst(verdicts)
-	was := l.state.Width
+	was, stopped := l.state.Width, l.state.Stopped
 	var r Result
 	l.state, r = Next(l.state, in)
 	l.state, _ = PodsWanted(l.state, in, r)
 	l.Watch.Quiet(r.Width <= r.least || in.Demand.Slots == 0)
-	if r.Width != was {
+	if r.Width != was || l.state.Stopped != stopped {
 		l.Log.InfoContext(ctx, "width", "slots", r.Width, "was", was, "pods", len(pods), "reason", r.Reason)
 	}
 	l.tell(ctx, in, r)
+	if (l.looks+1)%keepEvery == 0 {
+		if err := l.Ledger.SetBaselines(ctx, l.Watch.Baselines()); err != nil {
+			l.Log.WarnContext(ctx, "keep the signals' usual levels; it is tried again", "error", err)
+		}
+	}
 	err = l.Channel.Publish(ctx, Published{
 		Term: l.term, Leader: l.Self, At: in.Now, Pods: pods, Result: r, Demand: in.Demand, State: l.state, Guard: verdicts, Override: in.Override,
 	})
@@ -157,6 +195,22 @@ func (l *Loop) input(ctx context.Context) (in Input, open []ledger.OpenWork, wor
 	return in, open, works, pods, err
 }
 
+// Know tells the watch what was learned of the signals before.
+func Know(ctx context.Context, l interface {
+	Baselines(ctx context.Context) ([]byte, error)
+}, w *guard.Watch) error {
+	text, err := l.Baselines(ctx)
+	if err != nil || text == nil {
+		return err
+	}
+	var known map[string]guard.Baseline
+	if err := json.Unmarshal(text, &known); err != nil {
+		return fmt.Errorf("read the signals' usual levels: %w", err)
+	}
+	w.Know(known)
+	return nil
+}
+
 // ReadOverride is what somebody has set the width to, over or not; nil for nothing.
 func ReadOverride(ctx context.Context, l Ledger) (*Override, error) {
 	text, err := l.Override(ctx)
@@ -173,7 +227,7 @@ func ReadOverride(ctx context.Context, l Ledger) (*Override, error) {
 // tell alerts when the guard stops the work, and when the ceiling keeps it from being done in time.
 func (l *Loop) tell(ctx context.Context, in Input, r Result) {
 	switch {
-	case l.state.Stopped:
+	case l.state.Stopped && !l.state.Kept: // a crowd that comes and goes is no news
 		l.Alerts.Raise(ctx, alert.Alert{
 			Name: alert.GuardStop, Severity: alert.Critical, Summary: "all work is stopped: " + in.Guard.Reason,
 			Remedy: "it goes on by itself when the signal has come back; look at the server, and at guard in the configuration",

@@ -25,7 +25,14 @@ type cluster struct {
 	override  *Override
 	published *Published
 	moves     []ledger.Move
+	levels    []byte // of the signals
 	err       error
+}
+
+func (c *cluster) Baselines(context.Context) ([]byte, error) { return c.levels, c.err }
+func (c *cluster) SetBaselines(_ context.Context, state any) (err error) {
+	c.levels, err = json.Marshal(state)
+	return err
 }
 
 func (c *cluster) Now(context.Context) (time.Time, error) { return c.now, c.err }
@@ -299,4 +306,30 @@ func TestADoubtIsToldWhenItIsSureUntilItIsOver(t *testing.T) {
 	}
 	require.False(t, see(calmed, 0))
 	require.Equal(t, doubt{}, d)
+}
+
+func TestASignalThatStopsIsObeyedBetweenTwoDecisionsAndLevelsAreKept(t *testing.T) {
+	t.Parallel()
+	c := evening()
+	c.levels = []byte(`{"redis_latency{cache}": {"value": 0.001, "samples": 20}}`)
+	l := newLoop(c)
+	l.Watch.Add(guard.RedisLatency("cache"), nil)
+	took := 0.001
+	var asked []string
+	l.Feel = func(_ context.Context, pods []string) {
+		asked = pods
+		l.Watch.Observe("redis_latency{cache}", took, time.Now())
+	}
+	require.False(t, l.feel(t.Context()))
+	c.tick(t, l)
+	require.False(t, l.feel(t.Context()))
+	require.Equal(t, []string{"a", "b"}, asked)
+	took = 10
+	require.True(t, l.feel(t.Context()), "the level was known from before, and this is far above it")
+	require.True(t, c.tick(t, l).Result.Paused)
+	require.False(t, l.feel(t.Context()), "it is stopped")
+	for range keepEvery {
+		c.tick(t, l)
+	}
+	require.Contains(t, string(c.levels), `"redis_latency{cache}":{"value":0.00`)
 }

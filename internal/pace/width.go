@@ -91,6 +91,7 @@ type State struct {
 	LowSince  time.Time `json:"low_since"`  // the need has been below the width; zero: it is not
 	LowMost   int       `json:"low_most"`   // the greatest need since then
 	Stopped   bool      `json:"stopped"`    // by the guard
+	Kept      bool      `json:"kept"`       // that stop keeps the width
 	PodsAsked int       `json:"pods_asked"` // PodsWanted's
 	PodsSince time.Time `json:"pods_since"`
 }
@@ -190,10 +191,14 @@ func ceiling(s State, in Input, w config.Width) (int, string) {
 
 // heed takes the guard's word.
 func (s State) heed(in Input, w config.Width) State {
-	wasStopped := s.Stopped
+	wasStopped := s.Stopped && !s.Kept
 	s.Stopped = in.Guard.Zone == guard.Stop
+	s.Kept = s.Stopped && in.Guard.Keep
 	switch in.Guard.Zone {
 	case guard.Stop:
+		if s.Kept { // nothing is learned about the width from what others do
+			break
+		}
 		s.Spoken = in.Now
 		if !wasStopped {
 			s = s.shrink(in.Now, w.Min, 0)
@@ -304,7 +309,7 @@ func (s State) follow(in Input, target int, r Result, hand *Override) (State, st
 		s.Width = target
 		return s, ""
 	}
-	if s.LowSince.IsZero() {
+	if s.LowSince.IsZero() || s.LowMost >= s.Width { // or the width was cut below that meanwhile
 		low(in.Now, target)
 	}
 	s.LowMost = max(s.LowMost, target)
@@ -316,6 +321,10 @@ func (s State) follow(in Input, target int, r Result, hand *Override) (State, st
 		return s, "lingering"
 	}
 	s.Width = min(s.Width, s.LowMost)
+	if s.Width > target { // it was lower still, if not all the time
+		low(in.Now, target)
+		return s, "lingering"
+	}
 	low(time.Time{}, 0)
 	return s, ""
 }
@@ -333,23 +342,20 @@ func reason(s State, in Input, r Result, hand *Override, why string) string {
 		text = "paused"
 	case why == "held":
 		text = fmt.Sprintf("%d, not growing to %d: %s", r.Width, min(r.Wanted, r.Ceiling), in.Guard.Reason)
-		if r.Bound && r.Binds == BindsGuard {
-			text = fmt.Sprintf("%d is the ceiling, %d wanted (%s): %s", r.Width, r.Wanted, need, in.Guard.Reason)
-		}
+	case why == "near":
+		text = fmt.Sprintf("%d, near enough: %s", r.Width, need)
+	case why == "growing":
+		text = fmt.Sprintf("%d, growing to %d: %s", r.Width, min(r.Wanted, r.Ceiling), need)
+	case why == "lingering":
+		text = fmt.Sprintf("%d, down to %d if the need stays low: %s", r.Width, s.LowMost, need)
 	case r.Bound && r.Binds == BindsGuard && in.Guard.Zone != guard.Grow:
 		text = fmt.Sprintf("%d is what the servers bear now, %d wanted (%s): %s", r.Width, r.Wanted, need, in.Guard.Reason)
 	case r.Bound && r.Binds == BindsGuard:
 		text = fmt.Sprintf("%d is what the servers bore, %d wanted (%s); more is tried when all has been well for a while", r.Width, r.Wanted, need)
-	case why == "growing":
-		text = fmt.Sprintf("%d, growing to %d: %s", r.Width, min(r.Wanted, r.Ceiling), need)
 	case r.Bound && r.Binds == BindsPods:
 		text = fmt.Sprintf("%d is what %d pods carry, %d wanted (%s)", r.Width, max(in.Pods, 1), r.Wanted, need)
 	case r.Bound:
 		text = fmt.Sprintf("%d is width.max, %d wanted (%s)", r.Width, r.Wanted, need)
-	case why == "lingering":
-		text = fmt.Sprintf("%d, down to %d if the need stays low: %s", r.Width, s.LowMost, need)
-	case why == "near":
-		text = fmt.Sprintf("%d, near enough: %s", r.Width, need)
 	default:
 		text = fmt.Sprintf("%d: %s", r.Width, need)
 	}

@@ -290,3 +290,24 @@ func TestTheWidthDoesNotSwing(t *testing.T) {
 		require.LessOrEqual(t, turns, 6+4*changes, "two hours, %d changes of load", changes)
 	})
 }
+
+func TestAStopThatIsNotOurDoingKeepsTheWidth(t *testing.T) {
+	t.Parallel()
+	l := newLaw(20)
+	l.run(30)
+	l.input.Guard = zone(guard.Stop, 1)
+	l.input.Guard.Keep = true
+	require.Equal(t, []int{20, 20, 20}, l.run(3))
+	require.True(t, l.last.Paused)
+	l.input.Guard = green
+	require.Equal(t, []int{20}, l.run(1))
+	require.False(t, l.last.Paused)
+	require.Equal(t, "20: so much is due", l.last.Reason, "nothing was learned about what the servers bear")
+
+	l.input.Guard = guard.Verdict{Zone: guard.Stop, Factor: 1, Keep: true}
+	l.run(1)
+	l.input.Guard.Keep = false
+	require.Equal(t, []int{1}, l.run(1), "and now it is too much as well")
+	l.input.Guard.Keep = true
+	require.Equal(t, []int{1}, l.run(1))
+}

@@ -14,6 +14,9 @@ const LeaderKey = Own + "leader"
 // WidthKey is what the leader has decided about the width.
 const WidthKey = Own + "width"
 
+// FeltKey is what a pod's own work tells of the servers.
+func FeltKey(pod string) string { return Own + "felt:" + pod }
+
 // shopText keeps a shop id from ending the hash tag it stands in: two different ids must never make the same key.
 var shopText = strings.NewReplacer("%", "%25", "{", "%7B", "}", "%7D")
 

@@ -101,7 +101,7 @@ func TestAStopHoldsUntilTheSignalsAreBack(t *testing.T) {
 	s := one(due("a", 90*time.Minute, 50_000_000))
 	from, to := s.Begin.Add(40*time.Minute), s.Begin.Add(45*time.Minute)
 	s.Live = func(time.Time) float64 { return 4 }
-	s.Faults = []Fault{{From: from, To: to, Slow: 0.02}}
+	s.Faults = []Fault{{From: from, To: to, Slow: 0.005}}
 	e := Play(s)
 	worked, paused := 0, 0
 	for _, p := range e.Points {

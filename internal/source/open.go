@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -38,7 +39,8 @@ func Open(ctx context.Context, name string, cfg config.Source, width int) (*Sour
 	if err != nil {
 		return nil, loginError(name, dsn, err)
 	}
-	db := sql.OpenDB(&readOnly{Connector: connector, setUp: sessionSettings(mariadb, statementTime(cfg))})
+	reads := &atomic.Int64{}
+	db := sql.OpenDB(&readOnly{Connector: connector, reads: reads, setUp: sessionSettings(mariadb, statementTime(cfg))})
 	pool := cfg.Pool
 	if pool == 0 {
 		pool = width + extraConnections
@@ -50,7 +52,9 @@ func Open(ctx context.Context, name string, cfg config.Source, width int) (*Sour
 		_ = db.Close()
 		return nil, loginError(name, dsn, err)
 	}
-	return OpenDB(name, db, mysqlDialect{mariadb: mariadb}), nil
+	src := OpenDB(name, db, mysqlDialect{mariadb: mariadb})
+	src.reads = reads
+	return src, nil
 }
 
 func statementTime(cfg config.Source) time.Duration {
@@ -124,6 +128,7 @@ func sessionSettings(mariadb bool, limit time.Duration) []string {
 type readOnly struct {
 	driver.Connector
 	setUp []string
+	reads *atomic.Int64
 }
 
 func (c *readOnly) Connect(ctx context.Context) (driver.Conn, error) {
@@ -137,7 +142,12 @@ func (c *readOnly) Connect(ctx context.Context) (driver.Conn, error) {
 			return nil, fmt.Errorf("set up session: %w", err)
 		}
 	}
-	return conn, nil
+	s, ok := conn.(session)
+	if !ok {
+		_ = conn.Close()
+		return nil, errors.New("the driver's connections cannot do what database/sql uses")
+	}
+	return &counting{s, c.reads}, nil
 }
 
 func exec(ctx context.Context, conn driver.Conn, statement string) error {

@@ -23,6 +23,7 @@ type Source struct {
 	name    string
 	db      *sql.DB
 	dialect Dialect
+	reads   *atomic.Int64         // statements that were sent
 	reading atomic.Pointer[int64] // rows that a reading of the counters counts of its own; nil: not known yet
 }
 

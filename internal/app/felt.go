@@ -1,0 +1,172 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/prewarm-go/prewarm/internal/guard"
+	"github.com/prewarm-go/prewarm/internal/load"
+	"github.com/prewarm-go/prewarm/internal/redisconn"
+)
+
+const (
+	// feltEvery is how often a pod reports. The leader looks as often.
+	feltEvery = 500 * time.Millisecond
+	// feltFor is how long a report can be read: that of a pod that died is gone soon.
+	feltFor = 3 * time.Second
+	// feltRows is the least page whose time says something about rows.
+	feltRows = 20
+)
+
+// report is what a pod's own work tells of the servers, as it stands on the queue's Redis under FeltKey. Nothing in it is a
+// time: pods' clocks differ.
+type report struct {
+	Pages map[string]float64 `json:"pages,omitempty"` // seconds per row by dataset, the median since the last report
+	Reads map[string]int64   `json:"reads"`           // statements sent so far, by source
+}
+
+// felt collects what this pod's slots feel, and as the leader's feeds the watch with what all pods report.
+type felt struct {
+	app *App // set by New
+
+	mu    sync.Mutex
+	pages map[string][]float64 // seconds per row of each page since the last report
+	reads map[string]guard.Reads
+}
+
+// page takes the time of a page.
+func (f *felt) page(r load.PageRead, trip time.Duration) {
+	if r.Rows < feltRows {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.pages == nil {
+		f.pages = map[string][]float64{}
+	}
+	f.pages[r.Dataset] = append(f.pages[r.Dataset], guard.PageCost(r.Time, trip, r.Rows))
+}
+
+// run reports until the context ends.
+func (f *felt) run(ctx context.Context) {
+	tick := time.NewTicker(feltEvery)
+	defer tick.Stop()
+	for {
+		if err := f.tell(ctx); err != nil && ctx.Err() == nil {
+			f.app.log.DebugContext(ctx, "report what is felt of the servers; it is tried again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (f *felt) tell(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, feltEvery)
+	defer cancel()
+	text, err := json.Marshal(f.report())
+	if err != nil {
+		return err
+	}
+	return f.app.queueDB.Set(ctx, redisconn.FeltKey(f.app.id), text, feltFor).Err()
+}
+
+func (f *felt) report() report {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := report{Pages: map[string]float64{}, Reads: map[string]int64{}}
+	for dataset, times := range f.pages {
+		r.Pages[dataset] = median(times)
+	}
+	f.pages = nil
+	for name, s := range f.app.sources {
+		r.Reads[name] = s.Reads()
+	}
+	return r
+}
+
+// feel is the leader's: it reads the pods' reports and the servers' counts, and feeds the watch.
+func (f *felt) feel(ctx context.Context, pods []string) {
+	reports := f.reports(ctx, pods)
+	pages := map[string][]float64{}
+	for _, r := range reports {
+		for dataset, cost := range r.Pages {
+			pages[dataset] = append(pages[dataset], cost)
+		}
+	}
+	now := time.Now()
+	for dataset, costs := range pages {
+		g := guard.PageTime(dataset)
+		if !f.app.feelings.Observe(g.Name, median(costs), now) {
+			f.app.feelings.Add(g, nil)
+			f.app.feelings.Observe(g.Name, median(costs), now)
+		}
+	}
+	for name := range f.app.sources {
+		f.crowd(ctx, name, reports)
+	}
+}
+
+// crowd looks whether others read more from a source than they use to.
+func (f *felt) crowd(ctx context.Context, name string, reports []report) {
+	src := f.app.sources[name]
+	g := guard.MySQLReads(name, 0)
+	if !f.app.feelings.Has(g.Name) {
+		return // it is off, or was left out at the start: the server does not count
+	}
+	ours := src.Reads() // this pod's, to the moment
+	all, err := guard.ReadSelects(ctx, src.DB())
+	if err != nil {
+		f.app.feelings.Fail(g.Name, err)
+		return
+	}
+	for _, r := range reports {
+		ours += r.Reads[name]
+	}
+	f.mu.Lock()
+	if f.reads == nil {
+		f.reads = map[string]guard.Reads{}
+	}
+	next, ratio, ok := f.reads[name].Next(time.Now(), all, float64(ours))
+	f.reads[name] = next
+	f.mu.Unlock()
+	if ok {
+		f.app.feelings.Observe(g.Name, ratio, time.Now())
+	}
+}
+
+// reports are those of the other pods that live, as far as they can be read.
+func (f *felt) reports(ctx context.Context, pods []string) []report {
+	var answers []*redis.StringCmd
+	_, _ = f.app.queueDB.Pipelined(ctx, func(p redis.Pipeliner) error { // each answer has its own error
+		for _, pod := range pods {
+			answers = append(answers, p.Get(ctx, redisconn.FeltKey(pod)))
+		}
+		return nil
+	})
+	var reports []report
+	for i, answer := range answers {
+		var r report
+		text, err := answer.Bytes()
+		if err != nil || json.Unmarshal(text, &r) != nil {
+			continue
+		}
+		if pods[i] == f.app.id {
+			r.Reads = nil // it is counted to the moment
+		}
+		reports = append(reports, r)
+	}
+	return reports
+}
+
+func median(of []float64) float64 {
+	slices.Sort(of)
+	return of[len(of)/2]
+}

@@ -1,0 +1,74 @@
+package guard
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"time"
+)
+
+// MySQLReads is how many SELECT statements a second others than ourselves send to a MySQL or MariaDB, as a multiple of what
+// they sent of late. A crowd that comes suddenly stops the work until it has gone, or until it is the usual level, which it
+// is after three quarters of a minute if it has doubled: whether the server bears it by then is for the other signals to
+// say. What was too much was not ours, so the width is kept.
+// stop is the multiple at which it stops; a live load wavers by a few per cent from one half second to the next, and by tens
+// over minutes, which the usual level follows.
+func MySQLReads(source string, stop float64) *Gauge {
+	return &Gauge{
+		Name: "mysql_reads{" + source + "}", Own: true, Keep: true, Limits: Limits{Stop: stop},
+		Show: func(v float64) string { return fmt.Sprintf("%.2f x the usual", v) },
+	}
+}
+
+const (
+	// readsMemory is the time in which the usual level follows a new one by two thirds.
+	readsMemory = 2 * time.Minute
+	// readsLeast is reads a second below which no ratio means anything: so many point reads are a twentieth of one core, and
+	// what the ledger reads, if it is on the same server, is among them.
+	readsLeast = 1000
+	// readsOwnShare of our own reads are not told from others': the two are counted in different places, not at the same
+	// moment.
+	readsOwnShare = 0.25
+	// readsApart is the shortest time between two counts that makes a rate.
+	readsApart = 100 * time.Millisecond
+	// readsGap is the longest: after it all begins anew.
+	readsGap = 10 * time.Second
+)
+
+// Reads tells the reads of others from two counts. It is pure: Next returns the state after a count. The zero value has seen
+// nothing.
+type Reads struct {
+	at     time.Time
+	all    float64
+	ours   float64
+	rate   float64 // of others, between the last two counts
+	level  float64 // the usual rate of others
+	levels int     // rates that made it
+}
+
+// Next adds the server's count of reads and that of our own pods, and says how much of the usual level others send now.
+// Pods report their counts in their own time, so that ours may seem to be others' for one interval when our own load jumps:
+// what counts is the less of two intervals. ok is false as long as there are none.
+func (r Reads) Next(at time.Time, all, ours float64) (next Reads, ratio float64, ok bool) {
+	passed := at.Sub(r.at)
+	switch {
+	case r.at.IsZero() || passed > readsGap || passed < 0 || all < r.all:
+		return Reads{at: at, all: all, ours: ours, rate: math.NaN(), level: r.level, levels: r.levels}, 0, false
+	case passed < readsApart:
+		return r, 0, false
+	}
+	own := max(ours-r.ours, 0) / passed.Seconds() // pods that went take their count with them
+	others := max((all-r.all)/passed.Seconds()-own, 0)
+	next = Reads{at: at, all: all, ours: ours, rate: others, level: r.level, levels: r.levels + 1}
+	usual := max(r.level, readsLeast, readsOwnShare*own)
+	weight := max(1/float64(next.levels), passed.Seconds()/readsMemory.Seconds())
+	next.level += min(weight, 1) * (others - next.level)
+	ratio = min(others, r.rate) / usual
+	return next, ratio, next.levels > 2 && !math.IsNaN(ratio)
+}
+
+// ReadSelects is the server's count of SELECT statements since it started, prepared ones included.
+func ReadSelects(ctx context.Context, db *sql.DB) (float64, error) {
+	return globalStatus(ctx, db, "Com_select")
+}

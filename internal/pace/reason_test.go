@@ -1,0 +1,131 @@
+package pace
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/guard"
+)
+
+// decision is what a reason is about.
+type decision struct {
+	in    Input
+	was   int // the width before
+	state State
+	r     Result
+	hand  *Override // if in force
+}
+
+func (d decision) target() int { return min(d.r.Wanted, d.r.Ceiling) }
+
+func (d decision) pinned() bool { return d.hand != nil && d.hand.Pin > 0 }
+
+// claims are the forms of a reason: what it says, and whether that is so.
+var claims = []struct {
+	form *regexp.Regexp
+	true func(d decision, numbers []int) bool
+}{
+	{regexp.MustCompile(`^stopped: canary 9ms >= 4ms`), func(d decision, _ []int) bool { return d.in.Guard.Zone == guard.Stop && d.r.Paused }},
+	{regexp.MustCompile(`^paused`), func(d decision, _ []int) bool { return d.hand != nil && d.hand.Pause && d.r.Paused }},
+	{regexp.MustCompile(`^(\d+), not growing to (\d+): canary 9ms >= 4ms`), func(d decision, n []int) bool {
+		return n[1] == d.target() && n[1] > n[0] && d.in.Guard.Zone != guard.Grow && n[0] == d.was
+	}},
+	{regexp.MustCompile(`^(\d+) is what the servers bear now, (\d+) wanted \(.*\): canary 9ms >= 4ms`), func(d decision, n []int) bool {
+		return n[0] == d.r.Ceiling && n[0] == d.state.Limit && n[1] == d.r.Wanted && n[1] > n[0] && d.in.Guard.Zone != guard.Grow
+	}},
+	{regexp.MustCompile(`^(\d+) is what the servers bore, (\d+) wanted \(.*\); more is tried`), func(d decision, n []int) bool {
+		return n[0] == d.r.Ceiling && n[0] == d.state.Limit && n[1] == d.r.Wanted && n[1] > n[0] && d.in.Guard.Zone == guard.Grow
+	}},
+	{regexp.MustCompile(`^(\d+), growing to (\d+): `), func(d decision, n []int) bool {
+		return n[1] == d.target() && n[1] > n[0] && n[0] > d.was && d.in.Guard.Zone == guard.Grow
+	}},
+	{regexp.MustCompile(`^(\d+) is what (\d+) pods carry, (\d+) wanted`), func(d decision, n []int) bool {
+		return n[1] == max(d.in.Pods, 1) && n[0] == n[1]*max(d.in.Bounds.MaxPerPod, 1) && n[2] == d.r.Wanted && n[2] > n[0]
+	}},
+	{regexp.MustCompile(`^(\d+) is width.max, (\d+) wanted`), func(d decision, n []int) bool {
+		w, _ := bounds(d.in)
+		return n[0] == w.Max && n[1] == d.r.Wanted && n[1] > n[0]
+	}},
+	{regexp.MustCompile(`^(\d+), down to (\d+) if the need stays low: `), func(d decision, n []int) bool {
+		return n[0] <= d.was && n[1] < n[0] && n[1] >= d.target()
+	}},
+	{regexp.MustCompile(`^(\d+), near enough: `), func(d decision, n []int) bool {
+		return n[0] == d.was && n[0] < d.r.Wanted && float64(n[0]) >= near*d.in.Demand.Slots
+	}},
+	{regexp.MustCompile(`^(\d+): pinned at (\d+)`), func(d decision, n []int) bool {
+		return d.pinned() && d.hand.Pin == n[1] && n[0] == d.r.Wanted
+	}},
+	{regexp.MustCompile(`^(\d+): so much is due`), func(d decision, n []int) bool { return n[0] == d.r.Wanted && !d.pinned() }},
+}
+
+// Every width that is decided has a reason of a known form, and what it says is so.
+func TestEveryReasonIsTrue(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		l := newLaw(0)
+		l.input.Bounds = config.Width{
+			Min: rapid.IntRange(1, 6).Draw(t, "min"), Max: rapid.IntRange(6, 60).Draw(t, "max"), MaxPerPod: rapid.IntRange(1, 30).Draw(t, "per pod"),
+		}
+		need := rapid.Float64Range(0, 80)
+		for range rapid.IntRange(1, 80).Draw(t, "ticks") {
+			switch rapid.IntRange(0, 12).Draw(t, "event") {
+			case 0:
+				l.input.Demand.Slots = need.Draw(t, "need")
+			case 1:
+				l.input.Demand.Slots *= rapid.Float64Range(0.9, 1.1).Draw(t, "waver")
+			case 2:
+				l.input.Guard = zone(guard.Zone(rapid.IntRange(1, 3).Draw(t, "zone")), rapid.Float64Range(0.1, 1).Draw(t, "factor"))
+				l.input.Guard.Keep = rapid.Bool().Draw(t, "keep")
+				l.input.Guard.Blind = l.input.Guard.Zone == guard.Hold && rapid.Bool().Draw(t, "blind")
+			case 3, 4, 5:
+				l.input.Guard = green
+			case 6:
+				l.input.Pods = rapid.IntRange(0, 4).Draw(t, "pods")
+			case 7:
+				l.input.Override = rapid.SampledFrom([]*Override{nil, {Pin: 5}, {Max: 7}, {Min: 9}, {Pause: true}}).Draw(t, "hand")
+				if o := l.input.Override; o != nil {
+					o.Until, o.Who, o.Why = l.now.Add(30*time.Second), "ann", "because"
+				}
+			case 8:
+				l.now = l.now.Add(time.Duration(rapid.IntRange(0, 400).Draw(t, "pass")) * time.Second)
+			}
+			w, _ := bounds(Input{Now: l.now, Bounds: l.input.Bounds, Override: l.input.Override})
+			d := decision{was: min(max(l.state.Width, w.Min), w.Max)}
+			l.run(1)
+			d.in, d.r, d.state = l.input, l.last, l.state
+			_, d.hand = bounds(l.input)
+			check(t, d)
+		}
+	})
+}
+
+func check(t *rapid.T, d decision) {
+	text, byHand, _ := strings.Cut(d.r.Reason, "; by hand until ")
+	require.Equal(t, d.hand != nil, byHand != "", d.r.Reason)
+	for _, c := range claims {
+		found := c.form.FindStringSubmatch(text)
+		if found == nil {
+			continue
+		}
+		var numbers []int
+		for _, n := range found[1:] {
+			var v int
+			_, err := fmt.Sscan(n, &v)
+			require.NoError(t, err)
+			numbers = append(numbers, v)
+		}
+		if len(numbers) > 0 {
+			require.Equal(t, d.r.Width, numbers[0], d.r.Reason)
+		}
+		require.True(t, c.true(d, numbers), "%q of %+v", d.r.Reason, d)
+		return
+	}
+	require.Fail(t, "a reason of no known form", "%q of %+v", d.r.Reason, d)
+}
