@@ -1,0 +1,419 @@
+package app_test
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/prewarm-go/prewarm/internal/testenv"
+)
+
+// Flags of `make bench-pace`.
+var (
+	benchSeconds = flag.Int("pace-seconds", 0, "seconds of each cell of the bench of the width; 0: it does not run")
+	benchRate    = flag.Int64("pace-rate", 1000, "live point reads a second of the database, and as many of Redis")
+	benchPin     = flag.Bool("pace-pin", true, "give the database a core of its own")
+	benchCells   = flag.String("pace-cells", "1,2,4,8,16,32", "fixed widths")
+	benchPages   = flag.String("pace-pages", "500,5000", "fixed rows of a page")
+	benchSurge   = flag.Bool("pace-surge", true, "double the live load beside the controller")
+	benchReport  = flag.String("pace-json", "", "file for the figures")
+)
+
+const (
+	benchShops = 24
+	benchUsers = 50_000
+	benchPods  = 2
+	settleFor  = 4 * time.Second // until units are planned and slots are at work
+)
+
+func liveKey(shop, user int) string { return fmt.Sprintf("user:%d:%d", shop, user) }
+
+// cell is one setting of the bench and what it gave.
+type cell struct {
+	Name     string      `json:"name"`
+	Width    float64     `json:"width"` // slots, on average
+	PageRows float64     `json:"page_rows"`
+	Rows     float64     `json:"rows_per_second"`
+	Missed   int         `json:"deadlines_missed"`
+	Of       int         `json:"deadlines"`
+	Live     feltLatency `json:"live"`
+	Reasons  []string    `json:"reasons,omitempty"`
+}
+
+type surge struct {
+	Before float64     `json:"database_seconds_per_second_before"`
+	During float64     `json:"from_3s_on"`
+	Cut    float64     `json:"cut"`
+	Fell   float64     `json:"seconds_until_80_percent_less"` // below 0: never
+	Back   float64     `json:"seconds_after_its_end_until_80_percent_are_back"`
+	Live   feltLatency `json:"live"`
+}
+
+type benchFigures struct {
+	Idle  feltLatency `json:"idle"`
+	Cells []cell      `json:"cells"`
+	Surge *surge      `json:"surge,omitempty"`
+}
+
+// bench is the servers and the live load.
+type bench struct {
+	*cluster
+	db    *testenv.MySQLServer
+	live  *liveLoad
+	speed float64 // rows a second that deadlines are made of
+	cells int     // so far
+}
+
+// TestPace is no test but the bench of the width, for `make bench-pace`.
+func TestPace(t *testing.T) {
+	if *benchSeconds == 0 {
+		t.Skip("a bench, for make bench-pace")
+	}
+	b := newBench(t)
+	figures := benchFigures{}
+	b.live.take()
+	time.Sleep(time.Duration(*benchSeconds) * time.Second)
+	figures.Idle = b.live.take()
+	t.Logf("idle: live p50 %.3f ms, p99 %.3f ms, of Redis %.3f ms", figures.Idle.P50, figures.Idle.P99, figures.Idle.RedisP99)
+	b.speed = 1e6
+	b.speed = b.cell("calibration", 4, 500, false).Rows
+	for _, page := range numbers(t, *benchPages) {
+		for _, w := range numbers(t, *benchCells) {
+			figures.Cells = append(figures.Cells, b.cell(fmt.Sprintf("width %d, pages of %d", w, page), w, page, false).cell)
+		}
+	}
+	controlled := b.cell("controller", 0, 0, *benchSurge)
+	if controlled.surge != nil {
+		figures.Surge = controlled.surge
+	}
+	figures.Cells = append(figures.Cells, controlled.cell)
+	b.live.end()
+	t.Log("\n" + figures.table())
+	if *benchReport != "" {
+		text, err := json.MarshalIndent(figures, "", "  ")
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(*benchReport, text, 0o600))
+	}
+}
+
+func numbers(t *testing.T, list string) (all []int) {
+	for _, text := range strings.Split(list, ",") {
+		if text == "" {
+			continue
+		}
+		n, err := strconv.Atoi(text)
+		require.NoError(t, err)
+		all = append(all, n)
+	}
+	return all
+}
+
+// newBench starts the servers, fills the database, and puts each onto its core.
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	renice(t, os.Getpid(), -15) // and what it starts: the bench comes before what else this machine does, if it may
+	b := &bench{cluster: newCluster(t), db: testenv.OwnMySQL(t, "--innodb-buffer-pool-size=1G", "--max-connections=500")}
+	b.source = openMySQL(t, b.db.DSN)
+	b.source.SetMaxIdleConns(2 * liveReaders)
+	b.source.SetMaxOpenConns(2 * liveReaders)
+	for _, q := range []string{
+		"CREATE TABLE live_users (shop_id BIGINT NOT NULL, user_id BIGINT NOT NULL, nickname VARCHAR(100) NOT NULL, avatar VARCHAR(200), level INT NOT NULL, " +
+			"balance DECIMAL(12,2) NOT NULL, points BIGINT NOT NULL, tags VARCHAR(100), note VARCHAR(100), city VARCHAR(40), created_at DATETIME NOT NULL, " +
+			"updated_at DATETIME(6) NOT NULL, PRIMARY KEY (shop_id, user_id)) CHARSET=utf8mb4",
+		fmt.Sprintf("INSERT INTO live_users SELECT (seq-1) DIV %d + 1, (seq-1) %% %d + 1, CONCAT('user ', seq), CONCAT('https://img.example/avatar/', MD5(seq), '.webp'), seq %% 9, "+
+			"seq / 7, seq * 31, 'gold,new,vip', REPEAT('n', 40), 'Hangzhou', '2026-01-01', '2026-02-03 04:05:06.789' FROM seq_1_to_%d", benchUsers, benchUsers, benchShops*benchUsers),
+		"ANALYZE TABLE live_users",
+	} {
+		rows, err := b.source.QueryContext(t.Context(), q)
+		require.NoError(t, err)
+		require.NoError(t, rows.Close())
+	}
+	if *benchPin {
+		b.pin()
+	}
+	b.live = startLive(t, b.source, b.cache, benchShops, benchUsers, *benchRate)
+	return b
+}
+
+// pin gives the database the first core, and all else the others: pods are other machines in production.
+func (b *bench) pin() {
+	var file, dir string
+	require.NoError(b.t, b.source.QueryRowContext(b.t.Context(), "SELECT @@pid_file, @@datadir").Scan(&file, &dir))
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(dir, file)
+	}
+	text, err := os.ReadFile(file)
+	require.NoError(b.t, err)
+	b.taskset("0", strings.TrimSpace(string(text)))
+	for _, server := range []string{b.queueServer.Addr, b.cacheServer.Addr} {
+		info, err := openRedis(b.t, "redis://"+server).Info(b.t.Context(), "server").Result()
+		require.NoError(b.t, err)
+		_, rest, _ := strings.Cut(info, "process_id:")
+		pid, _, _ := strings.Cut(rest, "\r")
+		b.taskset("1-31", pid)
+	}
+	b.taskset("1-31", strconv.Itoa(os.Getpid()))
+}
+
+func (b *bench) taskset(cores, pid string) {
+	out, err := exec.CommandContext(b.t.Context(), "taskset", "-acp", cores, pid).CombinedOutput()
+	require.NoError(b.t, err, string(out))
+}
+
+// configure writes the configuration of a cell; width 0 is the controller with its defaults.
+func (b *bench) configure(width, page int) {
+	text, err := os.ReadFile(b.config)
+	require.NoError(b.t, err)
+	ledgerDSN := strings.Split(strings.SplitAfter(string(text), "ledger: {dsn: \"")[1], "\"")[0]
+	policy := fmt.Sprintf("  page_rows: %d\n  page_rows_min: %d\n  page_rows_max: %d\n", page, page, page)
+	slots := fmt.Sprintf("width: {min: %d, max: %d, max_per_pod: 32}\n", width, width)
+	if width == 0 {
+		policy, slots = "", "width: {min: 1, max: 64, max_per_pod: 32}\n"
+	}
+	b.config = filepath.Join(b.t.TempDir(), "bench.yaml")
+	require.NoError(b.t, os.WriteFile(b.config, []byte(fmt.Sprintf(
+		"queue: {url: %q}\ncache: {url: %q}\nledger: {dsn: %q}\nsources: {main: {dsn: %q, canary: \"SELECT nickname FROM live_users WHERE shop_id = 1 AND user_id = 77\"}}\n"+
+			"%shttp: {listen: \"127.0.0.1:0\"}\npace: {margin: 1s}\npolicy:\n  ready_before: 1s\n  pod_dead: 5s\n%s"+
+			"datasets:\n  - name: users\n    table: live_users\n    shop: shop_id\n    by: [user_id]\n    key: user:{shop}:{user_id}\n    value: json\n"+
+			"    columns: [user_id, nickname, avatar, level, balance, points, tags, note, city, created_at, updated_at]\n",
+		b.queueServer.URL, b.cacheServer.URL, ledgerDSN, b.db.DSN, slots, policy)), 0o600))
+}
+
+// result is what a cell gave, with the surge if there was one.
+type result struct {
+	cell
+	surge *surge
+}
+
+// cell runs one setting: an evening with deadlines at four fifths of the speed that is known, and work behind them so that
+// nobody runs out of it.
+func (b *bench) cell(name string, width, page int, surging bool) result {
+	b.t.Helper()
+	b.cells++
+	require.NoError(b.t, b.cache.FlushAll(b.t.Context()).Err())
+	b.configure(width, page)
+	var pods []*pod
+	for range benchPods {
+		p := b.serve()
+		if *benchPin {
+			b.taskset("1-31", strconv.Itoa(p.cmd.Process.Pid))
+		}
+		renice(b.t, p.cmd.Process.Pid, -5) // less urgent than the live load, which comes from other machines in production
+		pods = append(pods, p)
+	}
+	if width == 0 {
+		time.Sleep(learnFor) // the usual levels of the signals; they are kept, but there is no yesterday here
+	}
+	long := time.Duration(*benchSeconds) * time.Second
+	if width == 0 {
+		long *= 2 // the width has to grow first
+	}
+	deadlines := b.evening(long)
+	time.Sleep(settleFor)
+	r := result{cell: cell{Name: name}}
+	warm := settleFor
+	if width == 0 {
+		warm = long / 2
+		time.Sleep(warm - settleFor)
+	}
+	b.live.take()
+	began, rows := time.Now(), b.sum(pods, "prewarm_rows_total")
+	var widths, sizes []float64
+	for time.Since(began) < long-warm {
+		time.Sleep(500 * time.Millisecond)
+		w, size, reason := b.width(pods[0])
+		widths, sizes = append(widths, w), append(sizes, size)
+		if !slices.Contains(r.Reasons, reason) && width == 0 {
+			r.Reasons = append(r.Reasons, reason)
+		}
+	}
+	passed := time.Since(began).Seconds()
+	r.Live, r.Rows = b.live.take(), (b.sum(pods, "prewarm_rows_total")-rows)/passed
+	r.Width, r.PageRows = mean(widths), mean(sizes)
+	r.Missed, r.Of = b.missed(deadlines)
+	if surging {
+		r.surge = b.surge(pods)
+	}
+	b.t.Logf("%s: width %.1f, pages of %.0f rows, %.0f rows/s, missed %d of %d, live p99 %.2f ms, redis p99 %.2f ms",
+		name, r.Width, r.PageRows, r.Rows, r.Missed, r.Of, r.Live.P99, r.Live.RedisP99)
+	pods[0].post(b.t, "/v1/cancel", map[string]any{"reason": "the cell is over"})
+	for _, p := range pods {
+		require.NoError(b.t, p.cmd.Process.Signal(syscall.SIGTERM))
+		<-p.end
+	}
+	return r
+}
+
+// learnFor is how long the signals' usual levels take to be known.
+const learnFor = 22 * time.Second
+
+// evening announces every shop once or several times, and says when which run is due by the test's own clock.
+func (b *bench) evening(long time.Duration) map[string]time.Time {
+	due := map[string]time.Time{}
+	now := time.Now()
+	var all []broadcast
+	speed := b.speed * 0.8
+	for n := range 4 * benchShops {
+		at := now.Add(settleFor + time.Duration(float64((n+1)*benchUsers)/speed*float64(time.Second))).Truncate(time.Second).Add(time.Second)
+		x := ka(n%benchShops+1, at.Add(time.Second)) // ready_before
+		x["broadcast_id"] = fmt.Sprintf("b-%d-%d", b.cells, n)
+		if at.Before(now.Add(long)) {
+			due[x["broadcast_id"].(string)] = at
+		}
+		all = append(all, x)
+	}
+	b.announce(all...)
+	return due
+}
+
+// missed counts the runs that were not ready when they were due.
+func (b *bench) missed(due map[string]time.Time) (missed, of int) {
+	now := time.Now()
+	for id, at := range due {
+		if at.After(now) {
+			continue
+		}
+		of++
+		missed += b.cluster.number("SELECT COUNT(*) FROM runs WHERE broadcast_id = ? AND NOT (state = 'ready' AND ready_us <= ?)", id, at.UnixMicro())
+	}
+	return missed, of
+}
+
+func (b *bench) number1(query string, args ...any) int { return b.cluster.number(query, args...) }
+
+// surge doubles the live load for a while, and looks at the time that the pods' slots spend reading.
+func (b *bench) surge(pods []*pod) *surge {
+	const before, crowd, after, step = 5 * time.Second, 12 * time.Second, 30 * time.Second, 250 * time.Millisecond
+	s := &surge{Fell: -1, Back: -1}
+	busy := func() float64 { return b.sum(pods, `prewarm_page_seconds_sum{dataset="users",leg="read"}`) }
+	last, at := busy(), time.Now()
+	rate := func() float64 { // seconds of reading per second, since the last time
+		now, spent := time.Now(), busy()
+		r := (spent - last) / now.Sub(at).Seconds()
+		last, at = spent, now
+		return r
+	}
+	time.Sleep(before)
+	s.Before = rate()
+	b.live.take()
+	b.live.rate.Store(2 * *benchRate)
+	began := time.Now()
+	var during []float64
+	for time.Since(began) < crowd {
+		time.Sleep(step)
+		r := rate()
+		if r < 0.2*s.Before && s.Fell < 0 {
+			s.Fell = time.Since(began).Seconds()
+		}
+		if time.Since(began) > 3*time.Second {
+			during = append(during, r)
+		}
+	}
+	s.Live, s.During = b.live.take(), mean(during)
+	s.Cut = 1 - s.During/s.Before
+	b.live.rate.Store(*benchRate)
+	for began = time.Now(); time.Since(began) < after && s.Back < 0; {
+		time.Sleep(step)
+		if rate() > 0.8*s.Before {
+			s.Back = time.Since(began).Seconds()
+		}
+	}
+	_, _, reason := b.width(pods[0])
+	b.t.Logf("surge: %+v; now %s", *s, reason)
+	return s
+}
+
+// renice sets the priority of all threads of a process, as far as that is allowed.
+func renice(t *testing.T, pid, priority int) {
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	require.NoError(t, err)
+	for _, task := range tasks {
+		id, err := strconv.Atoi(task.Name())
+		require.NoError(t, err)
+		_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, priority)
+	}
+}
+
+// sum adds up a metric of all pods; name is how its lines begin.
+func (b *bench) sum(pods []*pod, name string) (sum float64) {
+	for _, p := range pods {
+		for line := range strings.Lines(string(b.get(p, "/metrics"))) {
+			if strings.HasPrefix(line, name) {
+				v, err := strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndex(line, " ")+1:]), 64)
+				require.NoError(b.t, err)
+				sum += v
+			}
+		}
+	}
+	return sum
+}
+
+func (b *bench) width(p *pod) (width, rows float64, reason string) {
+	var now struct {
+		Width  float64 `json:"width"`
+		Reason string  `json:"reason"`
+		Pages  []struct {
+			Rows float64 `json:"rows"`
+		} `json:"pages"`
+	}
+	require.NoError(b.t, json.Unmarshal(b.get(p, "/v1/width"), &now))
+	if len(now.Pages) > 0 {
+		rows = now.Pages[0].Rows
+	}
+	return now.Width, rows, now.Reason
+}
+
+var benchClient = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
+func (b *bench) get(p *pod, path string) []byte {
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, p.url+path, nil)
+	require.NoError(b.t, err)
+	res, err := benchClient.Do(req)
+	require.NoError(b.t, err)
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	require.NoError(b.t, err)
+	require.Equal(b.t, 200, res.StatusCode, string(text))
+	return text
+}
+
+func mean(of []float64) float64 {
+	sum := 0.0
+	for _, v := range of {
+		sum += v
+	}
+	return sum / float64(max(len(of), 1))
+}
+
+func (f benchFigures) table() string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "idle: live p50 %.2f ms, p99 %.2f ms; Redis p99 %.2f ms\n\n", f.Idle.P50, f.Idle.P99, f.Idle.RedisP99)
+	best := 0.0
+	for _, c := range f.Cells {
+		best = max(best, c.Rows)
+	}
+	s.WriteString("| setting | slots | rows of a page | rows/s | of the best | missed | live p50 | live p99 | of idle | Redis p99 |\n|---|---|---|---|---|---|---|---|---|---|\n")
+	for _, c := range f.Cells {
+		fmt.Fprintf(&s, "| %s | %.1f | %.0f | %.0f | %.0f %% | %d of %d | %.2f | %.2f | %.1fx | %.2f |\n", c.Name, c.Width, c.PageRows, c.Rows, 100*c.Rows/best,
+			c.Missed, c.Of, c.Live.P50, c.Live.P99, c.Live.P99/f.Idle.P99, c.Live.RedisP99)
+	}
+	if f.Surge != nil {
+		fmt.Fprintf(&s, "\nsurge: reading took %.2f s a second before and %.2f from 3 s on (%.0f %% less); 80 %% less after %.1f s, back %.1f s after its end; live p99 %.2f ms\n",
+			f.Surge.Before, f.Surge.During, 100*f.Surge.Cut, f.Surge.Fell, f.Surge.Back, f.Surge.Live.P99)
+	}
+	return s.String()
+}
