@@ -211,12 +211,14 @@ func (h *LoadHandler) hold(ctx context.Context, run ledger.Run, unit ledger.Unit
 	began := time.Now()
 	stop := context.AfterFunc(hold.Context(), func() { cancel(context.Cause(hold.Context())) })
 	defer stop()
-	settled, err := h.load(ctx, run, u, hold, hand)
+	var spent load.Spent
+	settled, err := h.load(ctx, run, u, hold, hand, &spent)
 	h.Metrics.attempt(u.Dataset, outcomeOf(err), time.Since(began))
+	defer h.noteAttempt(ctx, u, outcomeOf(err), spent)
 	return h.after(ctx, run, u, settled, err)
 }
 
-func (h *LoadHandler) load(ctx context.Context, run ledger.Run, u ledger.Unit, hold *lease.Hold, hand *hand) (ledger.Settled, error) {
+func (h *LoadHandler) load(ctx context.Context, run ledger.Run, u ledger.Unit, hold *lease.Hold, hand *hand, spent *load.Spent) (ledger.Settled, error) {
 	d, ok := h.Datasets[u.Dataset]
 	if !ok {
 		return ledger.StillOpen, &unknownDataset{u.Dataset}
@@ -230,7 +232,7 @@ func (h *LoadHandler) load(ctx context.Context, run ledger.Run, u ledger.Unit, h
 		ends.Needed = run.EndsAt
 	}
 	return h.Loader.Load(ctx, load.Job{
-		Unit: u, Shop: run.ShopID, Dataset: d, Renew: hold.Renew, Proceed: func(ctx context.Context) error { return h.proceed(ctx, hand) },
+		Unit: u, Shop: run.ShopID, Dataset: d, Spent: spent, Renew: hold.Renew, Proceed: func(ctx context.Context) error { return h.proceed(ctx, hand) },
 		Expiry: cache.Expiry{EndsAt: ends.Needed, Former: ends.Former, After: h.Expire.AfterEnd, Jitter: h.Expire.Jitter},
 	})
 }

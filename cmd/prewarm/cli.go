@@ -36,6 +36,7 @@ type cli struct {
 	Status  statusCmd  `cmd:"" help:"Show the cluster: pods, slots, runs, alerts."`
 	Alerts  alertsCmd  `cmd:"" help:"List alerts, or send a test to the alert sinks."`
 	Width   widthCmd   `cmd:"" help:"Show how many slots are in use and why, or set that by hand for a while."`
+	Report  reportCmd  `cmd:"" help:"Sum a day up: who was late and why, what failed and was made good."`
 	Audit   auditCmd   `cmd:"" help:"Have the cache compared with its source, and repaired."`
 
 	Simulate simulateCmd `cmd:"" help:"Play virtual evenings with the planner, law and guard of production."`

@@ -24,6 +24,7 @@ const (
 	PodDied           = "pod_died"           // a pod's work was taken over
 	AuditFailed       = "audit_failed"       // an audit found keys that are wrong and were not repaired
 	AuditBroken       = "audit_broken"       // an audit could not be carried out
+	DailyReport       = "daily_report"       // the summary of the day before
 	BroadcastEnded    = "broadcast_ended"    // a broadcast ended before its run was ready
 )
 
@@ -58,6 +59,7 @@ var kinds = map[string]lasting{
 	PodDied:           {},
 	AuditFailed:       {},
 	AuditBroken:       {},
+	DailyReport:       {},
 	BroadcastEnded:    {},
 }
 

@@ -87,6 +87,7 @@ type Deps struct {
 	History History
 	Audits  Audits
 	Journal Journal
+	Reports Reports
 
 	Board           http.Handler                                                // the page at / and its files under /board/
 	Login           func(w http.ResponseWriter, status int, next, wrong string) // answers the page that asks for a token

@@ -254,6 +254,7 @@ func newAPI(t *testing.T, f *fake, with []config.Token) *API {
 			_, _ = io.WriteString(w, "login "+next+" "+wrong)
 		}, Monitor: page("full"),
 		Audits:          fakeAudits{f},
+		Reports:         fakeReports{},
 		MonitorReadOnly: page("read-only"), Metrics: page("metrics"), Listen: "127.0.0.1:0", Tokens: with,
 		Version: "test", Log: slog.New(slog.DiscardHandler),
 	})

@@ -35,6 +35,7 @@ func (a *API) resources(mux *router) {
 	a.alerts(h)
 	a.audits(h)
 	a.actions(h)
+	a.reports(h, mux)
 	spec := sync.OnceValues(h.OpenAPI().MarshalJSON)
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		text, err := spec()

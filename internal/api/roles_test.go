@@ -49,6 +49,8 @@ var access = []struct {
 	{"POST", "/v1/audits", 401, 403, 202},
 	{"GET", "/v1/audits", 401, 200, 200},
 	{"GET", "/v1/audits/{id}", 401, 404, 404},
+	{"GET", "/v1/report", 401, 200, 200},
+	{"GET", "/report", 401, 200, 200},
 	{"GET", "/v1/pods", 401, 200, 200},
 	{"GET", "/v1/alerts", 401, 200, 200},
 	{"POST", "/v1/alerts/test", 401, 403, 200},

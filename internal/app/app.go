@@ -311,6 +311,6 @@ func (a *App) assemble(bound []*source.Bound) error {
 		Policy:  a.policy(),
 		PodDead: p.PodDead, Self: a.id, Alerts: a.alerts, Log: a.log, Move: starts{a.ledger, enqueue}.move,
 	}
-	a.lead = a.leading(loop.Run, reconciler.Run, a.auditor(bound, settler).Run)
+	a.lead = a.leading(loop.Run, reconciler.Run, a.auditor(bound, settler).Run, a.reporting)
 	return a.serve()
 }

@@ -31,6 +31,7 @@ func (a *App) serve() (err error) {
 		Intake: a.intake, Runs: runs{a.ledger, a.intake, a.leases, judge}, Plans: judge, Health: health{a}, Width: width{a}, Alerts: alerts{a.ledger, a.alerts, a.courier}, History: &a.evening, Journal: a.ledger,
 		Board: board.Handler(), Login: board.Login(), Monitor: a.monitor(false), MonitorReadOnly: a.monitor(true),
 		Audits:  audits{a},
+		Reports: reports{a},
 		Metrics: promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{}),
 		Listen:  a.cfg.HTTP.Listen, Tokens: a.cfg.HTTP.Tokens, Proxy: a.cfg.HTTP.Proxy, TLS: a.cfg.HTTP.TLS, Version: a.opts.Version, Log: a.log,
 	})

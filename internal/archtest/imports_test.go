@@ -27,7 +27,7 @@ var floors = [][]string{
 	{"cmd"},
 	{"internal/app"},
 	{"workers", "internal/api", "internal/board", "internal/simulate"},
-	{"internal/intake", "internal/load", "internal/plan", "internal/pace", "internal/upkeep", "internal/audit", "internal/propose"},
+	{"internal/intake", "internal/load", "internal/plan", "internal/pace", "internal/upkeep", "internal/audit", "internal/propose", "internal/report"},
 	{"internal/embedded"},
 	{"internal/ledger", "internal/source", "internal/cache", "internal/lease", "internal/queue", "internal/guard"},
 	{"internal/redisconn", "internal/alert", "internal/memory", "internal/grants"},

@@ -113,6 +113,7 @@ type Job struct {
 	Expiry  cache.Expiry
 	Renew   func(context.Context) error // extends the shop's lease; called after each page
 	Proceed func(context.Context) error // asked before each page; it may wait; an error that is ErrHandBack, with the reason, stops there
+	Spent   *Spent                      // filled, also when the loading fails; nil: not wanted
 }
 
 // Load loads a unit to its end and says what became of its run. The context bounds everything; when it ends, so does
@@ -126,7 +127,8 @@ func (l *Loader) Load(ctx context.Context, j Job) (ledger.Settled, error) {
 }
 
 func (l *Loader) load(ctx context.Context, j Job) (ledger.Settled, error) {
-	t := &task{Loader: l, Job: j}
+	t := &task{Loader: l, Job: j, mark: time.Now()}
+	defer t.account(j)
 	attempt := t.loadPages
 	if !j.Dataset.Spec().Paged() {
 		attempt = t.loadWhole
@@ -134,7 +136,9 @@ func (l *Loader) load(ctx context.Context, j Job) (ledger.Settled, error) {
 			attempt = t.touchWhole
 		}
 	} else if t.Unit.Touch {
-		if err := t.touch(ctx); err != nil {
+		err := t.touch(ctx)
+		t.lap(&t.spent.Write)
+		if err != nil {
 			return ledger.StillOpen, err
 		}
 	}
@@ -149,7 +153,7 @@ func (l *Loader) load(ctx context.Context, j Job) (ledger.Settled, error) {
 			continue
 		}
 		if rows := t.Unit.RowsDone - j.Unit.RowsDone; l.Learn != nil && rows > 0 {
-			l.Learn(t.Unit.Dataset, rows, t.bytes, time.Since(began)-t.waited)
+			l.Learn(t.Unit.Dataset, rows, t.bytes, time.Since(began)-t.spent.Held)
 		}
 		return settled, err
 	}
@@ -159,15 +163,15 @@ func (l *Loader) load(ctx context.Context, j Job) (ledger.Settled, error) {
 type task struct {
 	*Loader
 	Job
-	bytes  int64         // written
-	waited time.Duration // for leave to proceed
+	bytes int64 // written
+	spent Spent
+	mark  time.Time // up to here the time is accounted for
 }
 
 // proceed asks whether the next page may be begun.
 func (t *task) proceed(ctx context.Context) error {
-	began := time.Now()
 	err := t.Proceed(ctx)
-	t.waited += time.Since(began)
+	t.lap(&t.spent.Held)
 	return err
 }
 

@@ -18,7 +18,8 @@ type page struct {
 	rejected []ledger.Reject
 	last     string    // cursor of the last row, rejected ones included; "" if there was none
 	readAt   time.Time // when the read had ended
-	done     bool      // nothing is left behind it
+	took     time.Duration
+	done     bool // nothing is left behind it
 	err      error
 }
 

@@ -34,10 +34,13 @@ func (t *task) loadPages(ctx context.Context) (ledger.Settled, error) {
 		case <-ctx.Done():
 			return ledger.StillOpen, context.Cause(ctx)
 		case p := <-full:
+			t.lap(&t.spent.Read)
+			t.spent.DB += p.took
 			if p.err != nil {
 				return ledger.StillOpen, p.err
 			}
 			settled, err := t.put(ctx, p)
+			t.lap(&t.spent.Write)
 			if err != nil || p.done {
 				return settled, err
 			}
@@ -82,6 +85,7 @@ func (t *task) readPage(ctx context.Context, p *page, after, to string, limit in
 	})
 	t.Metrics.leg(spec.Name, legRead, began)
 	p.last, p.done, p.err, p.readAt = got.Last, got.Done, err, time.Now()
+	p.took = p.readAt.Sub(began)
 	if err != nil {
 		return limit
 	}

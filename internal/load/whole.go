@@ -33,12 +33,16 @@ func (t *task) loadWhole(ctx context.Context) (ledger.Settled, error) {
 	default:
 		err = t.readCollection(ctx, p)
 	}
+	t.lap(&t.spent.Read)
+	t.spent.DB += time.Since(began)
 	if err != nil {
 		return ledger.StillOpen, err
 	}
 	t.Metrics.leg(t.Unit.Dataset, legRead, began)
 	p.done, p.readAt = true, time.Now()
-	return t.put(ctx, p)
+	settled, err := t.put(ctx, p)
+	t.lap(&t.spent.Write)
+	return settled, err
 }
 
 // touchWhole gives the keys of a dataset that was loaded whole the broadcast's new expiry, without loading it again.
