@@ -65,6 +65,14 @@ bench-pace: servers ## what a live load feels beside the warming: fixed widths a
 	@mkdir -p bin $(dir $(JSON))
 	PREWARM_REQUIRE_SERVERS=1 go test ./internal/app -run 'TestPace$$' -count=1 -v -timeout 1h -pace-seconds $(SECONDS) -pace-rate $(RATE) \
 		-pace-cells '$(CELLS)' -pace-pages '$(PAGES)' -pace-pin=$(PIN) -pace-json '$(if $(JSON),$(abspath $(JSON)))'
+# How fast it is here, beside a plain loop and the servers' own programs: make bench JSON=bin/bench.json ROWS=2000000 RUNS=9
+ROWS ?= 600000
+RUNS ?= 5
+JSON ?=
+
+.PHONY: bench
+bench: ## rows per second and CPU beside a plain loop and the shell, on private servers; minutes
+	go run ./internal/bench -rows $(ROWS) -runs $(RUNS) $(if $(JSON),-json $(JSON))
 
 .PHONY: check
 check: ## formatting, go vet, and what the production binary links

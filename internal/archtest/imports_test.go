@@ -24,7 +24,7 @@ const module = "github.com/prewarm-go/prewarm/"
 // floors is the building from the roof down: a package may import what stands on a lower floor, never a neighbour. A
 // package inside a listed one belongs to it, and the packages of such a family may import each other.
 var floors = [][]string{
-	{"cmd"},
+	{"cmd", "internal/bench"},
 	{"internal/app"},
 	{"workers", "internal/api", "internal/board", "internal/simulate"},
 	{"internal/intake", "internal/load", "internal/plan", "internal/pace", "internal/upkeep", "internal/audit", "internal/propose", "internal/report"},
@@ -45,7 +45,7 @@ var fences = []struct {
 }{
 	{"github.com/hibiken/asynq", []string{"tasks", "workers", "internal/queue", "internal/app"}},
 	{"github.com/go-sql-driver/mysql", []string{
-		"internal/source", "internal/ledger", "internal/guard", "internal/app", "internal/testenv"}},
+		"internal/source", "internal/ledger", "internal/guard", "internal/app", "internal/testenv", "internal/bench"}},
 	{"github.com/alicebob/miniredis", []string{"internal/embedded"}},
 	{"modernc.org/", []string{"internal/embedded"}},
 	{module + "internal/embedded", []string{"cmd", "internal/embedded"}},

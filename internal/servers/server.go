@@ -102,6 +102,14 @@ func FreeAddr() (string, error) {
 	return "", fmt.Errorf("find a free port: %w", err)
 }
 
+// PID is the server's process; 0 while it is down.
+func (s *Server) PID() int {
+	if s.proc == nil {
+		return 0
+	}
+	return s.proc.cmd.Process.Pid
+}
+
 // Restart starts the server again on the same address and directory; it kills it first if it still runs.
 func (s *Server) Restart(ctx context.Context) error {
 	s.Kill()
