@@ -52,23 +52,25 @@ faults: servers ## 50 evenings with 20 faults each on real processes, less than 
 .PHONY: screenshots
 screenshots: servers ## docs/images: what the board looks like
 	PREWARM_REQUIRE_SERVERS=1 go test ./internal/app -run TestPicturesOfTheBoard -count=1 -screenshots $(abspath docs/images)
+# Where a bench puts its figures.
+JSON ?=
+
 # The bench of the width: make bench-pace SECONDS=6 CELLS=1,4 PAGES=500 JSON=bin/pace.json takes a minute and a half.
 SECONDS ?= 15
 RATE ?= 1000
 CELLS ?= 1,2,4,8,16,32
 PAGES ?= 500,5000
 PIN ?= true
-JSON ?=
 
 .PHONY: bench-pace
 bench-pace: servers ## what a live load feels beside the warming: fixed widths and pages against the controller; about 6 minutes, Linux
 	@mkdir -p bin $(dir $(JSON))
 	PREWARM_REQUIRE_SERVERS=1 go test ./internal/app -run 'TestPace$$' -count=1 -v -timeout 1h -pace-seconds $(SECONDS) -pace-rate $(RATE) \
 		-pace-cells '$(CELLS)' -pace-pages '$(PAGES)' -pace-pin=$(PIN) -pace-json '$(if $(JSON),$(abspath $(JSON)))'
+
 # How fast it is here, beside a plain loop and the servers' own programs: make bench JSON=bin/bench.json ROWS=2000000 RUNS=9
 ROWS ?= 600000
 RUNS ?= 5
-JSON ?=
 
 .PHONY: bench
 bench: ## rows per second and CPU beside a plain loop and the shell, on private servers; minutes

@@ -259,6 +259,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 	flags, leases := cache.NewFlags(a.queueDB), lease.New(a.queueDB, p.Lease)
 	a.leases = leases
 	writer := cache.New(a.cacheDB)
+	a.onClose(writer.Close)
 	retry := workers.RetryPolicy{Retry: p.Retry, Definitive: load.Definitive}
 	enqueue := &plan.Tasks{Queue: a.queue, Attempts: p.Retry.Attempts}
 	settler := &load.Settler{Ledger: a.ledger, Flags: flags, Leases: leases, Alerts: a.alerts, Log: a.log}

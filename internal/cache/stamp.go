@@ -85,9 +85,17 @@ func (s Stamp) check(replies []*redis.Cmd) error {
 		if err != nil {
 			return &WriteError{Failed: 1, Sent: 1, Key: fmt.Sprint(reply.Args()[3]), Err: err}
 		}
-		if have, _ := strconv.ParseInt(text, 10, 64); have < s.Known {
-			return &LostError{Stamp: s, Have: have}
+		if err := s.compare(text); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// compare wants the stamp that was there to be none that is older than what is known.
+func (s Stamp) compare(was string) error {
+	if have, _ := strconv.ParseInt(was, 10, 64); have < s.Known {
+		return &LostError{Stamp: s, Have: have}
 	}
 	return nil
 }

@@ -34,10 +34,15 @@ const (
 // Writer writes batches. It is for any number of goroutines.
 type Writer struct {
 	client redis.UniversalClient
+	direct direct
 }
 
 // New is a Writer to a Redis or a Redis Cluster of 6.2 or newer. The client's owner closes it.
-func New(client redis.UniversalClient) *Writer { return &Writer{client: client} }
+func New(client redis.UniversalClient) *Writer {
+	w := &Writer{client: client}
+	w.direct.client, _ = client.(*redis.Client)
+	return w
+}
 
 // Write sends a batch, and returns nil only if every command of it succeeded. Otherwise the error is a *WriteError, the
 // context's, a *LostError by the batch's stamp, or ErrMisused. Whatever was written stays; writing the batch again is always safe.

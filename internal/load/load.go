@@ -49,9 +49,14 @@ type Ledger interface {
 	Touched(ctx context.Context, u ledger.Unit) error
 }
 
-// Cache is where pages go.
+// Cache is where pages go. One that is a Streamer too takes pages before those ahead of them are answered.
 type Cache interface {
 	Write(ctx context.Context, b *cache.Batch, e cache.Expiry) error
+}
+
+// Streamer begins a stream of pages.
+type Streamer interface {
+	Stream(ctx context.Context) *cache.Stream
 }
 
 // Loader loads units. It is safe for concurrent use.
@@ -90,12 +95,16 @@ func (l *Loader) limits(dataset string) Limits {
 	if l.Sizes != nil {
 		now.PageRows = l.Sizes.Rows(dataset)
 	}
-	if l.Share != nil {
-		share := l.Share()
-		now.PageRows = max(1, int(share*float64(now.PageRows)))
-		now.PageBytes = max(1, int(share*float64(now.PageBytes)))
-	}
+	now.PageRows, now.PageBytes = l.share(now.PageRows), l.share(now.PageBytes)
 	return now
+}
+
+// share is the part of a bound that there is memory for.
+func (l *Loader) share(bound int) int {
+	if l.Share == nil {
+		return bound
+	}
+	return max(1, int(l.Share()*float64(bound)))
 }
 
 // Limits bound pages and rejects.
@@ -175,12 +184,28 @@ func (t *task) proceed(ctx context.Context) error {
 	return err
 }
 
-// put writes a page and moves the cursor behind it; with the last page the unit is done.
+// put writes a page that is a whole unit, and records it.
 func (t *task) put(ctx context.Context, p *page) (ledger.Settled, error) {
-	if time.Since(p.readAt) > staleAfter {
-		return ledger.StillOpen, errStale
+	u, err := t.stamp(t.Unit, p)
+	if err != nil {
+		return ledger.StillOpen, err
 	}
-	u := t.Unit
+	if err := t.write(ctx, p); err != nil {
+		return ledger.StillOpen, err
+	}
+	settled, err := t.record(ctx, u, p.rejected, p.done)
+	if err == nil {
+		t.Metrics.pages(u.Dataset, 1, p.rows, len(p.rejected))
+		t.Unit = u
+	}
+	return settled, err
+}
+
+// stamp is the unit as it is behind a page, which gets the stamp that says so. A page that must not be written is an error.
+func (t *task) stamp(u ledger.Unit, p *page) (ledger.Unit, error) {
+	if time.Since(p.readAt) > staleAfter {
+		return u, errStale
+	}
 	u.RowsDone += int64(p.rows)
 	u.Rejects += int64(len(p.rejected))
 	u.Pages++
@@ -188,33 +213,35 @@ func (t *task) put(ctx context.Context, p *page) (ledger.Settled, error) {
 		u.Cursor = p.last
 	}
 	if len(p.rejected) > 0 && u.Rejects > int64(t.Limits.MaxRejects) {
-		return ledger.StillOpen, &tooManyRejects{dataset: u.Dataset, limit: t.Limits.MaxRejects, first: p.rejected[0]}
+		return u, &tooManyRejects{dataset: u.Dataset, limit: t.Limits.MaxRejects, first: p.rejected[0]}
 	}
 	if p.batch.Len() > 0 {
 		stamp := cache.StampValue(u.Claim, u.Pages)
 		p.batch.Stamp = &cache.Stamp{RunMark: cache.RunMark{Run: u.RunID, Epoch: u.Epoch}, Unit: u.Unit, Value: stamp, Known: u.Marked}
 		u.Marked = stamp
 	}
-	if err := t.write(ctx, p); err != nil {
-		return ledger.StillOpen, err
-	}
-	began := time.Now()
-	settled, err := t.record(ctx, u, p)
-	if err != nil {
-		return ledger.StillOpen, err
-	}
-	t.Metrics.leg(u.Dataset, legCheckpoint, began)
-	t.Metrics.page(u.Dataset, p.rows, len(p.rejected))
-	t.Unit = u
-	return settled, nil
+	return u, nil
 }
 
+// write writes a page at once.
 func (t *task) write(ctx context.Context, p *page) error {
 	if p.batch.Len() == 0 {
 		return nil
 	}
 	began := time.Now()
-	if err := t.send(ctx, p); err != nil {
+	bounded, cancel := context.WithTimeout(ctx, writeTime(p.batch.Bytes()))
+	defer cancel()
+	return t.written(ctx, bounded, p, began, t.Cache.Write(bounded, &p.batch, t.Expiry))
+}
+
+// written is what follows the write of a page, which was bounded by a context of its own and not allowed to take longer
+// than writeTime: the client sends a page again whose answer did not come, and that must not be after the process stood
+// still.
+func (t *task) written(ctx, bounded context.Context, p *page, began time.Time, err error) error {
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", errSilent, err)
+	}
+	if err != nil {
 		return fmt.Errorf("dataset %s: %w", t.Unit.Dataset, err)
 	}
 	t.Metrics.leg(t.Unit.Dataset, legWrite, began)
@@ -222,21 +249,17 @@ func (t *task) write(ctx context.Context, p *page) error {
 	return t.Renew(ctx)
 }
 
-// send writes a page, and not for longer than writeTime: the client sends a page again whose answer did not come, and that
-// must not be after the process stood still.
-func (t *task) send(ctx context.Context, p *page) error {
-	bounded, cancel := context.WithTimeout(ctx, writeTime(p.batch.Bytes()))
-	defer cancel()
-	err := t.Cache.Write(bounded, &p.batch, t.Expiry)
-	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
-		return fmt.Errorf("%w: %w", errSilent, err)
+// record moves the cursor to where a unit has come; with its last page it is done.
+func (t *task) record(ctx context.Context, u ledger.Unit, rejected []ledger.Reject, done bool) (settled ledger.Settled, err error) {
+	began := time.Now()
+	if done {
+		settled, err = t.Ledger.Finish(ctx, u, rejected)
+	} else {
+		err = t.Ledger.Checkpoint(ctx, u, rejected)
 	}
-	return err
-}
-
-func (t *task) record(ctx context.Context, u ledger.Unit, p *page) (ledger.Settled, error) {
-	if p.done {
-		return t.Ledger.Finish(ctx, u, p.rejected)
+	if err != nil {
+		return ledger.StillOpen, err
 	}
-	return ledger.StillOpen, t.Ledger.Checkpoint(ctx, u, p.rejected)
+	t.Metrics.leg(u.Dataset, legCheckpoint, began)
+	return settled, nil
 }

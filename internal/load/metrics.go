@@ -19,7 +19,7 @@ type Metrics struct {
 	written  atomic.Int64
 	rows     *prometheus.CounterVec
 	rejected *prometheus.CounterVec
-	pages    *prometheus.CounterVec
+	count    *prometheus.CounterVec
 	legs     *prometheus.HistogramVec
 }
 
@@ -33,7 +33,7 @@ func NewMetrics(reg prometheus.Registerer, datasets ...string) *Metrics {
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "prewarm_rows_rejected_total", Help: "Rows that could not be encoded, by dataset.",
 		}, []string{"dataset"}),
-		pages: prometheus.NewCounterVec(prometheus.CounterOpts{
+		count: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "prewarm_pages_total", Help: "Pages written to the cache and recorded, by dataset.",
 		}, []string{"dataset"}),
 		legs: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -41,9 +41,9 @@ func NewMetrics(reg prometheus.Registerer, datasets ...string) *Metrics {
 			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5},
 		}, []string{"dataset", "leg"}),
 	}
-	reg.MustRegister(m.rows, m.rejected, m.pages, m.legs)
+	reg.MustRegister(m.rows, m.rejected, m.count, m.legs)
 	for _, d := range datasets {
-		for _, c := range []*prometheus.CounterVec{m.rows, m.rejected, m.pages} {
+		for _, c := range []*prometheus.CounterVec{m.rows, m.rejected, m.count} {
 			c.WithLabelValues(d)
 		}
 	}
@@ -53,13 +53,13 @@ func NewMetrics(reg prometheus.Registerer, datasets ...string) *Metrics {
 // Written is how many rows were written so far.
 func (m *Metrics) Written() int64 { return m.written.Load() }
 
-func (m *Metrics) page(dataset string, rows, rejected int) {
+func (m *Metrics) pages(dataset string, pages, rows, rejected int) {
 	if m == nil {
 		return
 	}
 	m.rows.WithLabelValues(dataset).Add(float64(rows))
 	m.written.Add(int64(rows))
-	m.pages.WithLabelValues(dataset).Inc()
+	m.count.WithLabelValues(dataset).Add(float64(pages))
 	m.rejected.WithLabelValues(dataset).Add(float64(rejected))
 }
 

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"strings"
@@ -15,12 +16,19 @@ import (
 type page struct {
 	batch    cache.Batch
 	rows     int // encoded
+	read     int // the rejected ones included
 	rejected []ledger.Reject
-	last     string    // cursor of the last row, rejected ones included; "" if there was none
-	readAt   time.Time // when the read had ended
-	took     time.Duration
-	done     bool // nothing is left behind it
+	last     string        // cursor of the last row, rejected ones included; "" if there was none
+	readAt   time.Time     // when the first read had ended
+	took     time.Duration // by all reads
+	done     bool          // nothing is left behind it
 	err      error
+
+	// Once it is sent:
+	unit   ledger.Unit // as it is behind the page
+	sentAt time.Time
+	ctx    context.Context // of its writing
+	cancel context.CancelFunc
 }
 
 func (p *page) reset() {

@@ -10,49 +10,9 @@ import (
 	"github.com/prewarm-go/prewarm/internal/ledger"
 )
 
-// loadPages goes from the unit's cursor to its end, reading one page ahead of the one that is written.
-func (t *task) loadPages(ctx context.Context) (ledger.Settled, error) {
-	ctx, stop := context.WithCancel(ctx)
-	full, free := make(chan *page), make(chan *page, 2)
-	free <- &page{}
-	free <- &page{}
-	ended := make(chan struct{})
-	unit := t.Unit // the reader's own: the writer moves the task's
-	go func() {
-		defer close(ended)
-		t.read(ctx, unit, free, full)
-	}()
-	defer func() {
-		stop()
-		<-ended
-	}()
-	for {
-		if err := t.proceed(ctx); err != nil {
-			return ledger.StillOpen, err
-		}
-		select {
-		case <-ctx.Done():
-			return ledger.StillOpen, context.Cause(ctx)
-		case p := <-full:
-			t.lap(&t.spent.Read)
-			t.spent.DB += p.took
-			if p.err != nil {
-				return ledger.StillOpen, p.err
-			}
-			settled, err := t.put(ctx, p)
-			t.lap(&t.spent.Write)
-			if err != nil || p.done {
-				return settled, err
-			}
-			free <- p
-		}
-	}
-}
-
 // read fills free pages from the unit's cursor on until the range is exhausted, an error or the context's end.
 func (t *task) read(ctx context.Context, u ledger.Unit, free <-chan *page, full chan<- *page) {
-	cursor := cmp.Or(u.Cursor, u.From)
-	limit := math.MaxInt
+	r := reading{task: t, cursor: cmp.Or(u.Cursor, u.From), to: u.To, limit: math.MaxInt}
 	for {
 		var p *page
 		select {
@@ -60,7 +20,7 @@ func (t *task) read(ctx context.Context, u ledger.Unit, free <-chan *page, full 
 			return
 		case p = <-free:
 		}
-		limit = t.readPage(ctx, p, cursor, u.To, limit)
+		r.page(ctx, p)
 		select {
 		case <-ctx.Done():
 			return
@@ -69,30 +29,61 @@ func (t *task) read(ctx context.Context, u ledger.Unit, free <-chan *page, full 
 		if p.err != nil || p.done {
 			return
 		}
-		cursor = p.last
 	}
 }
 
-// readPage fills a page and says how many rows the next one may ask for at most: rows are counted out by the server, so a
-// page that was ended by its bytes has wasted the rest, and the next asks for what fits.
-func (t *task) readPage(ctx context.Context, p *page, after, to string, limit int) int {
+// reading is how far the reading of a unit has come.
+type reading struct {
+	*task
+	cursor, to string
+	limit      int // rows that may be asked for at most
+}
+
+// page fills a page, with several reads if each is so small that a page of the usual rows holds them: what the database
+// feels is the time of one read, and what writing and recording cost is paid by the page.
+func (r *reading) page(ctx context.Context, p *page) {
 	p.reset()
-	enc, spec, limits := t.Dataset.Encoder(), t.Dataset.Spec(), t.limits(t.Dataset.Spec().Name)
+	dataset, began := r.Dataset.Spec().Name, time.Now()
+	for {
+		l := r.limits(dataset)
+		rows := min(r.limit, l.PageRows)
+		if p.read > 0 && (p.read+rows/2 > r.share(r.Limits.PageRows) || p.batch.Bytes()+rows*(p.batch.Bytes()/p.read) > l.PageBytes) {
+			break
+		}
+		r.readInto(ctx, p, rows, l.PageBytes)
+		if p.readAt.IsZero() {
+			p.readAt = time.Now()
+		}
+		if p.err != nil || p.done || p.batch.Bytes() >= l.PageBytes {
+			break
+		}
+	}
+	r.Metrics.leg(dataset, legRead, began)
+}
+
+// readInto adds rows to a page, and sees how many rows the next read may ask for at most: rows are counted out by the
+// server, so a page that was ended by its bytes has wasted the rest, and the next asks for what fits.
+func (r *reading) readInto(ctx context.Context, p *page, rows, most int) {
+	enc, spec, before := r.Dataset.Encoder(), r.Dataset.Spec(), p.batch.Bytes()
 	began := time.Now()
-	got, measured, err := t.readRange(ctx, after, to, min(limit, limits.PageRows), func(row []sql.RawBytes) (bool, error) {
-		err := p.add(enc, spec.Value, t.Shop, row)
-		return p.batch.Bytes() < limits.PageBytes, err
+	got, measured, err := r.readRange(ctx, r.cursor, r.to, rows, func(row []sql.RawBytes) (bool, error) {
+		err := p.add(enc, spec.Value, r.Shop, row)
+		return p.batch.Bytes() < most, err
 	})
-	t.Metrics.leg(spec.Name, legRead, began)
-	p.last, p.done, p.err, p.readAt = got.Last, got.Done, err, time.Now()
-	p.took = p.readAt.Sub(began)
+	took := time.Since(began)
+	p.took += took
+	p.read += got.Rows
+	if p.done, p.err = got.Done, err; got.Last != "" {
+		p.last, r.cursor = got.Last, got.Last
+	}
 	if err != nil {
-		return limit
+		return
 	}
-	if t.Sizes != nil && !measured {
-		t.Sizes.Read(PageRead{Dataset: spec.Name, Rows: got.Rows, Bytes: p.batch.Bytes(), Time: p.readAt.Sub(began)})
+	bytes := p.batch.Bytes() - before
+	if r.Sizes != nil && !measured {
+		r.Sizes.Read(PageRead{Dataset: spec.Name, Rows: got.Rows, Bytes: bytes, Time: took})
 	}
-	return fitting(got.Rows, p.batch.Bytes(), t.Limits.PageBytes)
+	r.limit = fitting(got.Rows, bytes, r.Limits.PageBytes)
 }
 
 // fitting is pure: how many rows of the size just seen fit into a page.

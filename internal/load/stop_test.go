@@ -160,7 +160,7 @@ func TestALimitThatWasLoweredMeanwhileFailsTheNextRejectOnly(t *testing.T) {
 	require.EqualValues(t, 5, e.done(t, j).RowsDone)
 }
 
-func TestAFencedUnitWritesNoFurtherPage(t *testing.T) {
+func TestAFencedUnitWritesNoPageBeyondThoseUnderWay(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, testenv.Redis(t).URL, usersTable)
 	e.users(t, 1, 100)
@@ -173,7 +173,7 @@ func TestAFencedUnitWritesNoFurtherPage(t *testing.T) {
 	}}
 	_, err := e.Load(t.Context(), j)
 	require.ErrorIs(t, err, ledger.ErrFenced)
-	require.Equal(t, 30, e.keys(t))
+	require.LessOrEqual(t, e.keys(t), 10*(3+window-1))
 	require.Equal(t, `["20"]`, e.unit(t, j).Cursor)
 }
 
@@ -194,8 +194,9 @@ func TestADrainedUnitIsHandedBackAtAPageBoundary(t *testing.T) {
 	_, err := e.Load(t.Context(), j)
 	require.ErrorIs(t, err, ErrHandBack)
 	u := e.unit(t, j)
-	require.Equal(t, `["20"]`, u.Cursor)
-	require.Equal(t, 20, e.keys(t))
+	require.LessOrEqual(t, u.RowsDone, int64(10*(2+window-1)), "what was under way is written")
+	require.Equal(t, fmt.Sprintf(`["%d"]`, u.RowsDone), u.Cursor)
+	require.EqualValues(t, u.RowsDone, e.keys(t))
 	require.NoError(t, e.store.HandBack(t.Context(), u, "drained"))
 
 	stop, e.Cache = nil, healthy

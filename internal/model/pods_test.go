@@ -71,7 +71,8 @@ func (w *world) newPod() *pod {
 	backoff := config.Backoff{First: 5 * time.Second, Max: time.Minute}
 	p.handler = &workers.LoadHandler{
 		Pod: p.id, Ledger: w.store, Leases: leases, Settler: settler, Expire: expire, Drain: p.drain, Alerts: w.alert, Log: w.log,
-		Loader: &load.Loader{Ledger: w.store, Cache: writer,
+		Loader: &load.Loader{Ledger: w.store, Cache: struct{ load.Cache }{writer}, // without streams: the model has no connections
+
 			Limits: load.Limits{PageRows: pageRows, PageBytes: 1 << 20, MaxRejects: 1}},
 		Datasets: map[string]load.Dataset{spec.Name: w.ghost.src},
 		Retry:    workers.RetryPolicy{Retry: config.Retry{Attempts: attempts, Backoff: backoff}, Definitive: load.Definitive},

@@ -1,0 +1,231 @@
+package load
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/prewarm-go/prewarm/internal/cache"
+	"github.com/prewarm-go/prewarm/internal/ledger"
+)
+
+const (
+	// window is the most pages that are under way to the cache or are not recorded yet, and so the most that are written
+	// again after a crash. One would leave the cache idle while a page is recorded and the next is sent; with two it has
+	// always one page before it as long as the way to the ledger and back takes no longer than it needs for a page.
+	window = 2
+	// buffers are the pages of a unit in memory: those under way, one that waits, and one that is being read.
+	buffers = window + 2
+)
+
+// flow is a unit that is loaded page by page: a page is read while another is sent, a third is answered and a fourth is
+// recorded.
+type flow struct {
+	*task
+	stream stream
+	free   chan *page    // to be filled
+	full   chan *page    // to be sent
+	sent   chan *page    // to be answered
+	room   chan struct{} // holds a token for each page that was sent and is not recorded
+	news   chan struct{} // there is something to record
+	halt   context.CancelFunc
+	last   ledger.Unit // as it was recorded
+
+	mu   sync.Mutex
+	done progress // answered and not recorded
+	err  error    // the first that ended the flow
+}
+
+// progress is what the ledger is to be told.
+type progress struct {
+	unit     ledger.Unit
+	rejected []ledger.Reject
+	pages    int
+	rows     int
+	done     bool
+}
+
+// stream takes pages in their order.
+type stream interface {
+	Send(ctx context.Context, b *cache.Batch, e cache.Expiry)
+	Wait() error // for the one that was sent first
+	Close()
+}
+
+// loadPages goes from the unit's cursor to its end. After an error the pages that were written up to there are still
+// recorded, as long as the context lets it.
+func (t *task) loadPages(ctx context.Context) (ledger.Settled, error) {
+	f := &flow{task: t, free: make(chan *page, buffers), full: make(chan *page), sent: make(chan *page, window),
+		room: make(chan struct{}, window), news: make(chan struct{}, 1), stream: t.begin(ctx)}
+	defer f.stream.Close()
+	f.last = t.Unit
+	for range buffers {
+		f.free <- &page{}
+	}
+	flowing, halt := context.WithCancel(ctx)
+	f.halt = halt
+	defer halt()
+	var reader, answers sync.WaitGroup
+	unit := t.Unit
+	reader.Go(func() { t.read(flowing, unit, f.free, f.full) })
+	answers.Go(func() { f.answers(ctx) })
+	var settled ledger.Settled
+	recorded := make(chan struct{})
+	go func() {
+		defer close(recorded)
+		settled = f.records(ctx)
+	}()
+	if err := f.send(ctx, flowing); err != nil {
+		f.fail(err)
+	}
+	close(f.sent)
+	answers.Wait()
+	close(f.news)
+	<-recorded
+	halt()
+	reader.Wait()
+	t.Unit = f.last
+	t.lap(&t.spent.Write)
+	return settled, f.err
+}
+
+// begin begins a stream, of a kind that sends one page at a time if the cache has no other.
+func (t *task) begin(ctx context.Context) stream {
+	if s, ok := t.Cache.(Streamer); ok {
+		return s.Stream(ctx)
+	}
+	return &oneByOne{cache: t.Cache, queue: make(chan one, window)}
+}
+
+// fail ends the flow; what was written is still recorded.
+func (f *flow) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil {
+		f.err = err
+	}
+	f.halt()
+}
+
+// send sends pages until the last one, an error, or the flow's end.
+func (f *flow) send(ctx, flowing context.Context) error {
+	unit := f.Unit
+	for {
+		select {
+		case <-flowing.Done():
+			return context.Cause(ctx)
+		case f.room <- struct{}{}:
+		}
+		f.lap(&f.spent.Write)
+		if err := f.proceed(flowing); err != nil {
+			return err
+		}
+		var p *page
+		select {
+		case <-flowing.Done():
+			return context.Cause(ctx)
+		case p = <-f.full:
+		}
+		f.lap(&f.spent.Read)
+		f.spent.DB += p.took
+		if p.err != nil {
+			return p.err
+		}
+		var err error
+		if unit, err = f.stamp(unit, p); err != nil {
+			return err
+		}
+		p.unit, p.sentAt = unit, time.Now()
+		p.ctx, p.cancel = context.WithTimeout(ctx, writeTime(p.batch.Bytes()))
+		done := p.done // the page is others' from here on
+		if p.batch.Len() > 0 {
+			f.stream.Send(p.ctx, &p.batch, f.Expiry)
+		}
+		f.sent <- p
+		if done {
+			return nil
+		}
+	}
+}
+
+// answers takes the answers to what was sent. What is behind a page that was not written does not count, though it may be
+// written: only pages before which nothing is missing are recorded.
+func (f *flow) answers(ctx context.Context) {
+	failed := false
+	for p := range f.sent {
+		if !failed {
+			if err := f.answer(ctx, p); err != nil {
+				failed = true
+				f.fail(err)
+			}
+		}
+		p.cancel()
+		f.free <- p
+	}
+}
+
+func (f *flow) answer(ctx context.Context, p *page) error {
+	if p.batch.Len() > 0 {
+		if err := f.task.written(ctx, p.ctx, p, p.sentAt, f.stream.Wait()); err != nil {
+			return err
+		}
+	}
+	f.mu.Lock()
+	f.done.unit, f.done.done = p.unit, p.done
+	f.done.rejected = append(f.done.rejected, p.rejected...)
+	f.done.pages++
+	f.done.rows += p.rows
+	f.mu.Unlock()
+	select {
+	case f.news <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// records moves the cursor behind what was written, several pages at once if there were, and ends with the flow.
+func (f *flow) records(ctx context.Context) (settled ledger.Settled) {
+	for range f.news {
+		f.mu.Lock()
+		now := f.done
+		f.done = progress{}
+		f.mu.Unlock()
+		if now.pages == 0 {
+			continue
+		}
+		var err error
+		if settled, err = f.record(ctx, now.unit, now.rejected, now.done); err != nil {
+			f.fail(err)
+			return ledger.StillOpen
+		}
+		f.Metrics.pages(now.unit.Dataset, now.pages, now.rows, len(now.rejected))
+		f.last = now.unit
+		for range now.pages {
+			<-f.room
+		}
+	}
+	return settled
+}
+
+// oneByOne is a stream of a cache that has none: a page is written when it is waited for.
+type oneByOne struct {
+	cache Cache
+	queue chan one
+}
+
+type one struct {
+	ctx    context.Context
+	batch  *cache.Batch
+	expiry cache.Expiry
+}
+
+func (s *oneByOne) Send(ctx context.Context, b *cache.Batch, e cache.Expiry) {
+	s.queue <- one{ctx, b, e}
+}
+
+func (s *oneByOne) Wait() error {
+	o := <-s.queue
+	return s.cache.Write(o.ctx, o.batch, o.expiry)
+}
+
+func (s *oneByOne) Close() {}
