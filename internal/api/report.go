@@ -22,7 +22,7 @@ type reportDay struct {
 }
 
 // reports registers the summary of a day, as a document and as a page.
-func (a *API) reports(h huma.API, mux *http.ServeMux) {
+func (a *API) reports(h huma.API, mux *router) {
 	huma.Register(h, op(http.MethodGet, "/v1/report", "get-report", "The summary of a day"),
 		func(ctx context.Context, in *reportDay) (*out[report.Report], error) {
 			r, err := a.deps.Reports.Report(ctx, in.Day)

@@ -23,9 +23,9 @@ const (
 	feltRows = 20
 )
 
-// report is what a pod's own work tells of the servers, as it stands on the queue's Redis under FeltKey. Nothing in it is a
+// feltReport is what a pod's own work tells of the servers, as it stands on the queue's Redis under FeltKey. Nothing in it is a
 // time: pods' clocks differ.
-type report struct {
+type feltReport struct {
 	Pages map[string]float64 `json:"pages,omitempty"` // seconds per row by dataset, the median since the last report
 	Reads map[string]int64   `json:"reads"`           // statements sent so far, by source
 }
@@ -78,10 +78,10 @@ func (f *felt) tell(ctx context.Context) error {
 	return f.app.queueDB.Set(ctx, redisconn.FeltKey(f.app.id), text, feltFor).Err()
 }
 
-func (f *felt) report() report {
+func (f *felt) report() feltReport {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := report{Pages: map[string]float64{}, Reads: map[string]int64{}}
+	r := feltReport{Pages: map[string]float64{}, Reads: map[string]int64{}}
 	for dataset, times := range f.pages {
 		r.Pages[dataset] = median(times)
 	}
@@ -115,7 +115,7 @@ func (f *felt) feel(ctx context.Context, pods []string) {
 }
 
 // crowd looks whether others read more from a source than they use to.
-func (f *felt) crowd(ctx context.Context, name string, reports []report) {
+func (f *felt) crowd(ctx context.Context, name string, reports []feltReport) {
 	src := f.app.sources[name]
 	g := guard.MySQLReads(name, 0)
 	if !f.app.feelings.Has(g.Name) {
@@ -143,7 +143,7 @@ func (f *felt) crowd(ctx context.Context, name string, reports []report) {
 }
 
 // reports are those of the other pods that live, as far as they can be read.
-func (f *felt) reports(ctx context.Context, pods []string) []report {
+func (f *felt) reports(ctx context.Context, pods []string) []feltReport {
 	var answers []*redis.StringCmd
 	_, _ = f.app.queueDB.Pipelined(ctx, func(p redis.Pipeliner) error { // each answer has its own error
 		for _, pod := range pods {
@@ -151,9 +151,9 @@ func (f *felt) reports(ctx context.Context, pods []string) []report {
 		}
 		return nil
 	})
-	var reports []report
+	var reports []feltReport
 	for i, answer := range answers {
-		var r report
+		var r feltReport
 		text, err := answer.Bytes()
 		if err != nil || json.Unmarshal(text, &r) != nil {
 			continue
