@@ -3,7 +3,10 @@ package app
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/prewarm-go/prewarm/internal/alert"
 	"github.com/prewarm-go/prewarm/internal/api"
@@ -11,6 +14,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/ledger"
 	"github.com/prewarm-go/prewarm/internal/pace"
 	"github.com/prewarm-go/prewarm/internal/report"
+	"github.com/prewarm-go/prewarm/tasks/readthrough"
 )
 
 const (
@@ -66,8 +70,34 @@ func (x reports) Report(ctx context.Context, day string) (report.Report, error) 
 	if in.Requests, err = l.RequestsOn(ctx, in.From, in.To); err != nil {
 		return report.Report{}, err
 	}
-	in.Audits, err = l.Audits(ctx, in.From, in.To, reportAudits)
-	return report.Build(in), err
+	if in.Audits, err = l.Audits(ctx, in.From, in.To, reportAudits); err != nil {
+		return report.Report{}, err
+	}
+	if in.Reads, err = x.reads(ctx, day, in.Runs); err != nil { // a report without them is better than none
+		x.a.log.WarnContext(ctx, "read what applications have counted", "error", err)
+	}
+	return report.Build(in), nil
+}
+
+// reads adds up what applications have counted of the runs' shops.
+func (x reports) reads(ctx context.Context, day string, runs []ledger.Run) (sum report.Reads, err error) {
+	var counts []*redis.MapStringStringCmd
+	seen := map[string]bool{}
+	_, err = x.a.cacheDB.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, run := range runs {
+			if !seen[run.ShopID] {
+				seen[run.ShopID] = true
+				counts = append(counts, pipe.HGetAll(ctx, readthrough.CountsKey(run.ShopID, day)))
+			}
+		}
+		return nil
+	})
+	for _, c := range counts {
+		hits, _ := strconv.ParseInt(c.Val()[readthrough.FieldHits], 10, 64)
+		misses, _ := strconv.ParseInt(c.Val()[readthrough.FieldMisses], 10, 64)
+		sum.Hits, sum.Misses = sum.Hits+hits, sum.Misses+misses
+	}
+	return sum, err
 }
 
 // reporting sends the report of the day before, once in the cluster, and notes what holds the work back, while this pod leads.

@@ -27,8 +27,10 @@ func TestTheReportTellsWhoWasLateAndWhereTheTimeWent(t *testing.T) {
 	c.until(soon, "attempts recorded", func() bool { return c.number("SELECT COUNT(*) FROM attempts WHERE outcome = 'done'") == units })
 	require.Equal(t, c.number("SELECT SUM(rows_done) FROM units"), c.number("SELECT SUM(loaded) FROM attempts"))
 
+	day := starts.Local().Format(time.DateOnly)
+	require.NoError(t, c.cache.HSet(t.Context(), "prewarm:{1001}:reads:"+day, "hits", 7, "misses", 2).Err())
 	var r report.Report
-	require.NoError(t, json.Unmarshal([]byte(p.get(t, "/v1/report?day="+starts.Local().Format(time.DateOnly))), &r))
+	require.NoError(t, json.Unmarshal([]byte(p.get(t, "/v1/report?day="+day)), &r))
 	require.Equal(t, map[string]int{report.TooLate: 1}, r.Outcomes)
 	require.Len(t, r.Late, 1)
 	late := r.Late[0]
@@ -39,4 +41,5 @@ func TestTheReportTellsWhoWasLateAndWhereTheTimeWent(t *testing.T) {
 	require.Positive(t, late.Parts.Writing)
 	require.InDelta(t, late.WholeSeconds, late.Parts.Sum(), late.WholeSeconds/100)
 	require.Positive(t, r.Bytes)
+	require.Equal(t, report.Reads{Hits: 7, Misses: 2}, r.Reads)
 }

@@ -47,6 +47,9 @@ func (r Report) Summary() string {
 	if n := r.Broadcasts["duplicate"]; n > 0 {
 		text += fmt.Sprintf("; %d duplicates", n)
 	}
+	if n := r.Reads.Hits + r.Reads.Misses; n > 0 {
+		text += fmt.Sprintf("; of %d reads the cache answered %.1f %%", n, 100*float64(r.Reads.Hits)/float64(n))
+	}
 	if r.Audits.Wrong > 0 {
 		text += fmt.Sprintf("; audits found %d keys wrong and repaired %d", r.Audits.Wrong, r.Audits.Repaired)
 	}

@@ -91,7 +91,6 @@ func (p *Parts) idle(from, to time.Time, throttles []ledger.Throttle) {
 func (p *Parts) held(a ledger.Attempt, throttles []ledger.Throttle) {
 	var all Parts
 	all.idle(a.From, a.To, throttles)
-	delete(all.Throttled, "")
 	sum := all.Sum() - all.Waiting
 	if sum == 0 {
 		if a.Held > 0 {

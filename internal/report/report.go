@@ -23,6 +23,7 @@ type Input struct {
 	Throttles []ledger.Throttle
 	Requests  []ledger.Request
 	Audits    []ledger.Audit
+	Reads     Reads // of the applications that count them
 }
 
 // Report is the summary of a day. Durations are seconds.
@@ -47,6 +48,7 @@ type Report struct {
 	SlotSeconds   float64        `json:"slot_seconds" doc:"time of all attempts"`
 	Broadcasts    map[string]int `json:"broadcasts" doc:"announced that day, by outcome: accepted, duplicate, rescheduled …"`
 	Audits        Audits         `json:"audits"`
+	Reads         Reads          `json:"reads" doc:"of the day's shops, by applications that count them; the day is the UTC one"`
 }
 
 // Line is a run in a list.
@@ -76,6 +78,12 @@ type Late struct {
 	LateSeconds  float64 `json:"late_seconds" doc:"of a run that was never ready: until its end, or now"`
 	WholeSeconds float64 `json:"whole_seconds" doc:"from when it could have begun until it was ready"`
 	Parts        Parts   `json:"parts" doc:"they add up to the whole"`
+}
+
+// Reads are what applications have read. A hit is a read that the source did not get.
+type Reads struct {
+	Hits   int64 `json:"hits"`
+	Misses int64 `json:"misses"`
 }
 
 // Audits sum up the day's audits.
@@ -122,7 +130,7 @@ func outcome(r ledger.Run) string {
 
 // Build is pure: the report.
 func Build(in Input) Report {
-	r := Report{Day: in.Day, From: in.From, To: in.To, Outcomes: map[string]int{}, Broadcasts: map[string]int{},
+	r := Report{Day: in.Day, From: in.From, To: in.To, Reads: in.Reads, Outcomes: map[string]int{}, Broadcasts: map[string]int{},
 		Failed: []Line{}, Recovered: []Recovery{}, Running: []Line{}, Waiting: []Line{}, Late: []Late{}}
 	shops := map[string]bool{}
 	for _, run := range in.Runs {

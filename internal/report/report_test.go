@@ -107,6 +107,7 @@ func TestADayIsSummedUp(t *testing.T) {
 		Units:    map[string][]ledger.Unit{"r": units, "g": {{Unit: 4, Dataset: "users", State: ledger.UnitDone, Recovers: 1, Claim: 2}}},
 		Attempts: map[string][]ledger.Attempt{"g": {{Outcome: "done", From: at(1), To: at(2), DB: seconds(0.5), Bytes: 900}}},
 		Requests: []ledger.Request{{Outcomes: `[{"outcome":"accepted"},{"outcome":"duplicate"}]`}, {Outcomes: `[{"outcome":"duplicate"}]`}},
+		Reads:    Reads{Hits: 999, Misses: 1},
 		Audits:   []ledger.Audit{{State: ledger.AuditPassed, AuditCounts: ledger.AuditCounts{Keys: 9, Missing: 2, Repaired: 2}}, {State: ledger.AuditFailed}},
 	}
 	r := Build(in)
@@ -122,6 +123,7 @@ func TestADayIsSummedUp(t *testing.T) {
 	require.InDelta(t, 1, r.SlotSeconds, 1e-9)
 	require.Len(t, r.Late, 1)
 	require.Contains(t, r.Summary(), "2026-11-20: 6 runs of 6 shops: 1 in time, 1 late, 1 failed")
+	require.Contains(t, r.Summary(), "of 1000 reads the cache answered 99.9 %")
 	var page strings.Builder
 	require.NoError(t, r.Page(&page))
 	require.Contains(t, page.String(), "table is gone")
