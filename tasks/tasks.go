@@ -18,6 +18,7 @@ import (
 // Task types. A load task's type is LoadPrefix followed by the dataset's name, so that asynqmon reads `load:users`.
 const (
 	TypeRequest = "warm:request" // announce broadcasts; payload Request; queue QueueIntake
+	TypeChanges = "warm:changes" // tell of rows that changed; payload Changes, or what a change-data tool writes; queue QueueIntake
 	TypePlan    = "warm:plan"    // split one accepted run into units; payload Plan; internal
 	LoadPrefix  = "load:"        // load one unit; payload Load; internal
 )
@@ -64,6 +65,34 @@ func NewRequest(r Request) (*asynq.Task, error) {
 	}
 	return asynq.NewTask(TypeRequest, payload, asynq.Queue(QueueIntake), asynq.Timeout(5*time.Minute),
 		asynq.Retention(12*time.Hour)), nil
+}
+
+// Changes tells of rows that changed. The rows are read again from the source, so a message may come twice, late, and in any
+// order. Instead of it a task may carry one or more messages of Debezium, Maxwell or Canal (flat), as they are.
+type Changes struct {
+	Changes []Change `json:"changes"`
+}
+
+// Change is one changed row, or with neither Key, Before nor After all of a shop's dataset.
+type Change struct {
+	Dataset string         `json:"dataset,omitempty"` // its name; or
+	Table   string         `json:"table,omitempty"`   // what it is read from
+	Shop    string         `json:"shop,omitempty"`    // may be left out where a row names it
+	Key     []string       `json:"key,omitempty"`     // the columns of the dataset's `by`, in their order
+	Op      string         `json:"op,omitempty"`      // insert, update, delete, hide or refresh (default); delete and hide go first
+	Before  map[string]any `json:"before,omitempty"`  // columns as they were; needed where the cache's key holds more than `by`
+	After   map[string]any `json:"after,omitempty"`
+	Who     string         `json:"who,omitempty"` // who changed it
+	At      *time.Time     `json:"at,omitempty"`
+}
+
+// NewChanges is the task that tells of changes. Enqueue it with any asynq client; it carries its queue.
+func NewChanges(c Changes) (*asynq.Task, error) {
+	payload, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("encode changes: %w", err)
+	}
+	return asynq.NewTask(TypeChanges, payload, asynq.Queue(QueueIntake), asynq.Timeout(time.Minute)), nil
 }
 
 // Plan asks for one run's plan to be written. Handlers trust nothing but the ledger.

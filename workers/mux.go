@@ -12,15 +12,17 @@ import (
 )
 
 // IntakeMux routes what the intake server gets.
-func IntakeMux(request *RequestHandler, plan *PlanHandler, alerts *alert.Dispatcher) asynq.Handler {
+func IntakeMux(request *RequestHandler, changes *ChangesHandler, plan *PlanHandler, alerts *alert.Dispatcher) asynq.Handler {
 	return asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
 		switch t.Type() {
 		case tasks.TypeRequest:
 			return request.ProcessTask(ctx, t)
+		case tasks.TypeChanges:
+			return changes.ProcessTask(ctx, t)
 		case tasks.TypePlan:
 			return plan.ProcessTask(ctx, t)
 		}
-		return badTask(ctx, alerts, t, fmt.Errorf("task type %q is not known; send %q", t.Type(), tasks.TypeRequest))
+		return badTask(ctx, alerts, t, fmt.Errorf("task type %q is not known; send %q or %q", t.Type(), tasks.TypeRequest, tasks.TypeChanges))
 	})
 }
 

@@ -29,7 +29,8 @@ CREATE TABLE shop_users (
   tags       JSON NULL,
   updated_at DATETIME(6) NOT NULL,
   deleted_at DATETIME(6) NULL,
-  PRIMARY KEY (shop_id, user_id)
+  PRIMARY KEY (shop_id, user_id),
+  KEY changed (shop_id, updated_at)
 );
 
 CREATE TABLE products (
@@ -39,7 +40,8 @@ CREATE TABLE products (
   price      DECIMAL(12,2) NOT NULL,
   stock      INT NULL,
   updated_at DATETIME(6) NOT NULL,
-  PRIMARY KEY (shop_id, product_id)
+  PRIMARY KEY (shop_id, product_id),
+  KEY changed (shop_id, updated_at)
 );
 
 CREATE TABLE marketing (

@@ -26,6 +26,8 @@ const (
 	AuditBroken       = "audit_broken"       // an audit could not be carried out
 	DailyReport       = "daily_report"       // the summary of the day before
 	BroadcastEnded    = "broadcast_ended"    // a broadcast ended before its run was ready
+	FeedGap           = "feed_gap"           // changes were gone before they could be read
+	RefreshFailed     = "refresh_failed"     // changed rows cannot be brought into the cache
 )
 
 // States of a run in which alerts stand.

@@ -88,6 +88,7 @@ type Deps struct {
 	Audits  Audits
 	Journal Journal
 	Reports Reports
+	Changes Changes
 
 	Board           http.Handler                                                // the page at / and its files under /board/
 	Login           func(w http.ResponseWriter, status int, next, wrong string) // answers the page that asks for a token

@@ -149,7 +149,7 @@ func (a *API) allowed(next http.Handler) http.Handler {
 			problem(w, http.StatusUnauthorized, "send Authorization: Bearer with a token of the configuration (http.tokens)")
 		case !who.may(r):
 			a.audited(who, w, r, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				problem(w, http.StatusForbidden, who.name+" is a viewer, and this needs an operator")
+				problem(w, http.StatusForbidden, who.name+" has the role "+who.role+", and this needs an operator")
 			}))
 		default:
 			a.audited(who, w, r.WithContext(context.WithValue(r.Context(), identityKey{}, who)), next)

@@ -40,7 +40,15 @@ const (
 type identity struct{ name, role string }
 
 func (i identity) may(r *http.Request) bool {
-	return i.role == config.RoleOperator || i.role == config.RoleViewer && reads(r.Method) && r.URL.Path != auditPath
+	switch i.role {
+	case config.RoleOperator:
+		return true
+	case config.RoleViewer:
+		return reads(r.Method) && r.URL.Path != auditPath
+	case config.RoleChanges:
+		return r.Method == http.MethodPost && r.URL.Path == changesPath
+	}
+	return false
 }
 
 type identityKey struct{}

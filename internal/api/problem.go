@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/prewarm-go/prewarm/internal/change"
 	"github.com/prewarm-go/prewarm/internal/intake"
 	"github.com/prewarm-go/prewarm/internal/ledger"
 )
@@ -23,7 +24,7 @@ func failure(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, intake.ErrMalformed):
+	case errors.Is(err, intake.ErrMalformed), errors.Is(err, change.ErrMalformed):
 		return huma.Error400BadRequest(err.Error())
 	case errors.Is(err, ErrInvalid):
 		return huma.Error422UnprocessableEntity(err.Error())

@@ -36,6 +36,7 @@ func (a *API) resources(mux *router) {
 	a.audits(h)
 	a.actions(h)
 	a.reports(h, mux)
+	a.changes(h)
 	spec := sync.OnceValues(h.OpenAPI().MarshalJSON)
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		text, err := spec()
@@ -92,7 +93,7 @@ type PodList struct {
 // Me answers GET /v1/me.
 type Me struct {
 	Name    string `json:"name"`
-	Role    string `json:"role" enum:"viewer,operator"`
+	Role    string `json:"role" enum:"viewer,operator,changes"`
 	Logins  bool   `json:"logins" doc:"false: no tokens are configured, and everybody is an operator"`
 	Version string `json:"version"`
 }

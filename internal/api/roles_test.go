@@ -51,6 +51,8 @@ var access = []struct {
 	{"GET", "/v1/audits/{id}", 401, 404, 404},
 	{"GET", "/v1/report", 401, 200, 200},
 	{"GET", "/report", 401, 200, 200},
+	{"POST", "/v1/changes", 401, 403, 202},
+	{"GET", "/v1/changes", 401, 200, 200},
 	{"GET", "/v1/pods", 401, 200, 200},
 	{"GET", "/v1/alerts", 401, 200, 200},
 	{"POST", "/v1/alerts/test", 401, 403, 200},
@@ -83,7 +85,7 @@ func TestEveryRouteByRole(t *testing.T) {
 		a := newAPI(t, &fake{}, tokens) // one that has seen no wrong token yet
 		a.live.close()
 		body := map[string]string{
-			"POST /v1/requests": "{}", "POST /v1/plan": "{}", "POST /v1/audits": "{}", "PUT /v1/width": `{"pin": 4, "for": "1m", "reason": "a try"}`,
+			"POST /v1/requests": "{}", "POST /v1/plan": "{}", "POST /v1/audits": "{}", "POST /v1/changes": "{}", "PUT /v1/width": `{"pin": 4, "for": "1m", "reason": "a try"}`,
 		}[c.method+" "+c.path]
 		path := strings.NewReplacer("{id}", "r1", "{shop}", "1001").Replace(c.path)
 		for who, want := range map[string]int{"": c.nobody, viewerToken: c.view, operatorToken: c.oper, "wrong": 0} {

@@ -57,6 +57,7 @@ type App struct {
 
 	queueDB  redis.UniversalClient
 	cacheDB  redis.UniversalClient
+	streamDB redis.UniversalClient // of the stream of changes; nil: there is none
 	ledger   *ledger.Store
 	sources  map[string]*source.Source
 	replicas map[string]*sql.DB // whose lag is watched
@@ -66,6 +67,7 @@ type App struct {
 	alerts  *alert.Dispatcher
 	courier *alert.Courier
 	intake  *intake.Intake
+	fresh   fresh
 	api     *api.API
 
 	pool   *workers.Pool
@@ -157,6 +159,9 @@ func (a *App) open(ctx context.Context) (err error) {
 	}
 	a.onClose(a.cacheDB.Close)
 	if err := redisconn.CheckCache(ctx, a.cacheDB); err != nil {
+		return err
+	}
+	if err := a.openStream(ctx); err != nil {
 		return err
 	}
 	if err := a.openLedger(ctx); err != nil {
@@ -274,12 +279,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 		Judge: plans{a: a}.accepted,
 	})
 	a.learner, a.pages = &pace.Learner{Store: a.ledger}, a.newPages(bound)
-	mem := memory.New(a.log)
-	mem.Register(a.reg)
-	mem.Tight = func(ctx context.Context, summary string) {
-		a.alerts.Raise(ctx, alert.Alert{Name: alert.MemoryHigh, Severity: alert.Warning, About: "pod " + a.id, Summary: "pod " + a.id + ": " + summary,
-			Remedy: "give the pod more memory, or lower width.max_per_pod or policy.page_bytes"})
-	}
+	mem := a.watchMemory()
 	a.loading = load.NewMetrics(a.reg, slices.Collect(maps.Keys(loaded))...)
 	handler := &workers.LoadHandler{
 		Pod: a.id, Ledger: a.ledger, Leases: leases, Settler: settler, Datasets: loaded, Expire: p.Expire, Retry: retry,
@@ -290,15 +290,17 @@ func (a *App) assemble(bound []*source.Bound) error {
 		Alerts: a.alerts, Drain: a.drain, Hold: a.pacer.held, Metrics: workers.NewMetrics(a.reg, slices.Collect(maps.Keys(loaded))...), Log: a.log,
 	}
 	a.strays, a.handlers = handler.Strays, handler.Wait
+	a.keepFresh(bound, handler.Loader, settler)
 	signals := &workers.Signals{Client: a.queueDB, Look: handler.Look, Cancel: a.intake.Cancel, Log: a.log}
 	a.watch = []func(context.Context){handler.Watch, signals.Run, mem.Run, func(ctx context.Context) { a.pages.measure(ctx, a.sources) }}
 	planner := &workers.PlanHandler{
-		Planner: &plan.Planner{Ledger: a.ledger, Datasets: planned, Tasks: enqueue, UnitRows: p.UnitRows, Log: a.log},
+		Planner: &plan.Planner{Ledger: a.ledger, Datasets: planned, Tasks: enqueue, UnitRows: p.UnitRows, Begin: a.fresh.schedule.Begin, Log: a.log},
 		Ledger:  a.ledger, Retry: retry, Alerts: a.alerts,
 	}
 	a.pool = workers.NewPool(a.queueDB, workers.LoadMux(handler, a.alerts), a.log)
 	a.server = workers.NewIntakeServer(a.queueDB, workers.IntakeMux(
-		&workers.RequestHandler{Intake: a.intake, Alerts: a.alerts}, planner, a.alerts), a.log)
+		&workers.RequestHandler{Intake: a.intake, Alerts: a.alerts},
+		&workers.ChangesHandler{Intake: a.fresh.intake, Alerts: a.alerts}, planner, a.alerts), a.log)
 	a.reg.MustRegister(newGauges(a))
 	reconciler := &upkeep.Reconciler{
 		Ledger: a.ledger, Queue: a.queue, Tasks: enqueue, TaskID: plan.TaskID, PlanID: plan.IDOf, Flags: flags, Stamps: writer,
@@ -312,6 +314,16 @@ func (a *App) assemble(bound []*source.Bound) error {
 		Policy:  a.policy(),
 		PodDead: p.PodDead, Self: a.id, Alerts: a.alerts, Log: a.log, Move: starts{a.ledger, enqueue}.move,
 	}
-	a.lead = a.leading(loop.Run, reconciler.Run, a.auditor(bound, settler).Run, a.reporting)
+	a.lead = a.leading(loop.Run, reconciler.Run, a.fresh.run, a.auditor(bound, settler).Run, a.reporting)
 	return a.serve()
+}
+
+func (a *App) watchMemory() *memory.Watch {
+	mem := memory.New(a.log)
+	mem.Register(a.reg)
+	mem.Tight = func(ctx context.Context, summary string) {
+		a.alerts.Raise(ctx, alert.Alert{Name: alert.MemoryHigh, Severity: alert.Warning, About: "pod " + a.id, Summary: "pod " + a.id + ": " + summary,
+			Remedy: "give the pod more memory, or lower width.max_per_pod or policy.page_bytes"})
+	}
+	return mem
 }

@@ -32,6 +32,7 @@ func (a *App) serve() (err error) {
 		Board: board.Handler(), Login: board.Login(), Monitor: a.monitor(false), MonitorReadOnly: a.monitor(true),
 		Audits:  audits{a},
 		Reports: reports{a},
+		Changes: changes{a.fresh.intake, a.ledger},
 		Metrics: promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{}),
 		Listen:  a.cfg.HTTP.Listen, Tokens: a.cfg.HTTP.Tokens, Proxy: a.cfg.HTTP.Proxy, TLS: a.cfg.HTTP.TLS, Version: a.opts.Version, Log: a.log,
 	})

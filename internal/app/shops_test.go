@@ -221,7 +221,7 @@ func equal(want, got any) bool {
 // dataKeys is how many keys a cache has beside the runs' marks.
 func dataKeys(t *testing.T, c *redis.Client) int {
 	t.Helper()
-	return int(c.DBSize(t.Context()).Val()) - len(c.Keys(t.Context(), "prewarm:*:mark:*").Val())
+	return int(c.DBSize(t.Context()).Val()) - len(c.Keys(t.Context(), "prewarm:*").Val())
 }
 
 // snapshot is all that a Redis holds, with expiries.

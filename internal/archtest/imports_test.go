@@ -27,12 +27,13 @@ var floors = [][]string{
 	{"cmd", "internal/bench"},
 	{"internal/app"},
 	{"workers", "internal/api", "internal/board", "internal/simulate"},
-	{"internal/intake", "internal/load", "internal/plan", "internal/pace", "internal/upkeep", "internal/audit", "internal/propose", "internal/report"},
+	{"internal/refresh"},
+	{"internal/intake", "internal/load", "internal/plan", "internal/pace", "internal/upkeep", "internal/audit", "internal/feed", "internal/propose", "internal/report"},
 	{"internal/embedded"},
 	{"internal/ledger", "internal/source", "internal/cache", "internal/lease", "internal/queue", "internal/guard"},
 	{"internal/redisconn", "internal/alert", "internal/memory", "internal/grants"},
 	{"internal/config"},
-	{"internal/dataset", "tasks", "internal/servers", "docs"},
+	{"internal/dataset", "internal/change", "tasks", "internal/servers", "docs"},
 }
 
 // forTests are packages that only test files may import. They import what they like.

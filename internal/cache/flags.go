@@ -18,9 +18,11 @@ type Ready struct {
 	Run        string    `json:"run"`
 	Rows       int64     `json:"rows"`
 	FinishedAt time.Time `json:"finished_at"`
-	AsOf       time.Time `json:"as_of"` // the source was read at this time or later
+	AsOf       time.Time `json:"as_of"` // by the source's clock: what was committed there before is in the cache
 	StartsAt   time.Time `json:"starts_at"`
 	EndsAt     time.Time `json:"ends_at"`
+
+	Datasets map[string]time.Time `json:"datasets,omitempty"` // AsOf of each; AsOf is the earliest
 }
 
 // Pair is a broadcast of a shop.

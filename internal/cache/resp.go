@@ -152,10 +152,10 @@ func (b *Batch) replies(i int) int {
 
 // append appends the stamp's command. There are no streams to a Redis Cluster, so there is one node.
 func (s Stamp) append(dst []byte, e Expiry) []byte {
-	dst = append(dst, "*8\r\n$4\r\nEVAL\r\n"...)
+	dst = append(dst, "*9\r\n$4\r\nEVAL\r\n"...)
 	dst = appendBulk(dst, stampLua)
-	dst = append(dst, "$1\r\n1\r\n"...)
-	dst = appendBulk(dst, s.key(oneTag[0]))
+	dst = append(dst, "$1\r\n2\r\n"...)
+	dst = appendBulk(appendBulk(dst, s.key(oneTag[0])), s.Of.key())
 	for _, n := range []int64{int64(s.Unit), s.Value, s.Known, e.EndsAt.Add(e.After).UnixMilli()} {
 		dst = appendNumber(dst, n)
 	}
@@ -166,7 +166,7 @@ func (s Stamp) append(dst []byte, e Expiry) []byte {
 type answers struct {
 	open    []refused
 	stamped bool
-	stamp   string // the stamp as it was
+	stamp   string // what it was answered with
 }
 
 // refused is a command that was not answered with success.

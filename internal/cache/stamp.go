@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -21,6 +22,9 @@ type Stamp struct {
 	Unit  int
 	Value int64 // StampValue
 	Known int64 // the last stamp that the ledger knows of; 0: none
+
+	Of  Watched // whose recent changes are looked at behind the rows
+	Seq int64   // set by the write: the number of the newest of them
 }
 
 // maxPages is the most pages of a unit that a stamp can tell apart; units have some 20. A claim's number may go to 2^29
@@ -59,10 +63,15 @@ var (
 )
 
 func (w *Writer) tags() []string {
-	if _, cluster := w.client.(*redis.ClusterClient); cluster {
+	if w.cluster() {
 		return clusterTags
 	}
 	return oneTag
+}
+
+func (w *Writer) cluster() bool {
+	_, cluster := w.client.(*redis.ClusterClient)
+	return cluster
 }
 
 //go:embed stamp.lua
@@ -72,14 +81,18 @@ var stampLua string
 // stamp is refused because the server does not know the script would have to be stamped behind time.
 func (w *Writer) stamps(ctx context.Context, s Stamp, e Expiry) []*redis.Cmd {
 	var cmds []*redis.Cmd
-	for _, tag := range w.tags() {
-		cmds = append(cmds, redis.NewCmd(ctx, "eval", stampLua, 1, s.key(tag), s.Unit, s.Value, s.Known, e.EndsAt.Add(e.After).UnixMilli()))
+	args := []any{s.Unit, s.Value, s.Known, e.EndsAt.Add(e.After).UnixMilli()}
+	if !w.cluster() {
+		return []*redis.Cmd{redis.NewCmd(ctx, append([]any{"eval", stampLua, 2, s.key(oneTag[0]), s.Of.key()}, args...)...)}
+	}
+	for _, tag := range clusterTags {
+		cmds = append(cmds, redis.NewCmd(ctx, append([]any{"eval", stampLua, 1, s.key(tag)}, args...)...))
 	}
 	return cmds
 }
 
 // check wants every node's stamp written; a *LostError if a node has lost what the ledger knows of.
-func (s Stamp) check(replies []*redis.Cmd) error {
+func (s *Stamp) check(replies []*redis.Cmd) error {
 	for _, reply := range replies {
 		text, err := reply.Text()
 		if err != nil {
@@ -92,11 +105,14 @@ func (s Stamp) check(replies []*redis.Cmd) error {
 	return nil
 }
 
-// compare wants the stamp that was there to be none that is older than what is known.
-func (s Stamp) compare(was string) error {
+// compare wants the stamp that was there to be none that is older than what is known. Behind it in the answer stands the
+// number of the newest change.
+func (s *Stamp) compare(answer string) error {
+	was, seq, _ := strings.Cut(answer, " ")
 	if have, _ := strconv.ParseInt(was, 10, 64); have < s.Known {
-		return &LostError{Stamp: s, Have: have}
+		return &LostError{Stamp: *s, Have: have}
 	}
+	s.Seq, _ = strconv.ParseInt(seq, 10, 64)
 	return nil
 }
 

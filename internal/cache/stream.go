@@ -113,7 +113,10 @@ func (w *Writer) rest(ctx context.Context, b *Batch, e Expiry, left answers) err
 	case b.Stamp == nil:
 		return nil
 	case left.stamped:
-		return b.Stamp.compare(left.stamp)
+		if err := b.Stamp.compare(left.stamp); err != nil || len(left.open) == 0 {
+			return err
+		}
+		return w.look(ctx, b)
 	}
 	stamps, pipe := w.stamps(ctx, *b.Stamp, e), w.client.Pipeline()
 	queue(ctx, pipe, stamps)

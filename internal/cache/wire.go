@@ -16,6 +16,7 @@ type wire struct {
 	args   []any
 	expiry []int64
 	resend []redis.Cmder
+	late   bool // commands of the page were sent behind its stamp
 
 	column, order any // of the batch's Version
 }
@@ -25,6 +26,7 @@ func (w *wire) reset() {
 	clear(w.args[:cap(w.args)])
 	clear(w.resend[:cap(w.resend)])
 	w.next()
+	w.late = false
 	if cap(w.args) > keepArgs {
 		*w = wire{}
 	}

@@ -76,6 +76,9 @@ func (w *Writer) Write(ctx context.Context, b *Batch, e Expiry) error {
 		}
 		from = to
 	}
+	if b.Stamp != nil && (w.cluster() || b.wire.late) {
+		return w.look(ctx, b)
+	}
 	return nil
 }
 
@@ -130,5 +133,6 @@ func (w *Writer) exec(ctx context.Context, pipe redis.Pipeliner, b *Batch, from,
 		if cmds = b.wire.again(ctx, b, e); len(cmds) == 0 {
 			return b.failure(from, to, err)
 		}
+		b.wire.late = true
 	}
 }

@@ -19,6 +19,7 @@ type Config struct {
 	Audit    Audit             `yaml:"audit"`
 	HTTP     HTTP              `yaml:"http"`
 	Alerts   Alerts            `yaml:"alerts"`
+	Feed     Feed              `yaml:"feed"`
 	Datasets []dataset.Spec    `yaml:"datasets"`
 }
 
@@ -137,7 +138,7 @@ type HTTP struct {
 // Token lets its bearer in.
 type Token struct {
 	Name      string `yaml:"name"` // who; recorded with what is done
-	Role      string `yaml:"role"` // "viewer" or "operator"
+	Role      string `yaml:"role"` // "viewer", "operator", or "changes": may send changes and nothing else
 	Token     string `yaml:"token,omitempty"`
 	TokenFile string `yaml:"token_file,omitempty"`
 }

@@ -27,6 +27,10 @@ func (c *Config) locate(folder string) {
 		at(&c.Cache.PasswordFile)
 		inTLS(c.Cache.TLS)
 	}
+	if r := c.streamRedis(); r != nil {
+		at(&r.PasswordFile)
+		inTLS(r.TLS)
+	}
 	inTLS(c.HTTP.TLS)
 	for i := range c.HTTP.Tokens {
 		at(&c.HTTP.Tokens[i].TokenFile)
@@ -44,6 +48,9 @@ func (c *Config) readSecrets() problems {
 	p.secret("queue.password", c.Queue.PasswordFile, &c.Queue.Password)
 	if c.Cache != nil {
 		p.secret("cache.password", c.Cache.PasswordFile, &c.Cache.Password)
+	}
+	if r := c.streamRedis(); r != nil {
+		p.secret("feed.stream.redis.password", r.PasswordFile, &r.Password)
 	}
 	for i := range c.HTTP.Tokens {
 		t := &c.HTTP.Tokens[i]

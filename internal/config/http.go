@@ -37,8 +37,8 @@ func (p *problems) token(field string, t Token) {
 	if t.Name == "" {
 		p.add(field+".name", "is missing", "name who uses it; the name is recorded with what is done")
 	}
-	if t.Role != RoleViewer && t.Role != RoleOperator {
-		p.add(field+".role", "is not a role", "write viewer or operator")
+	if t.Role != RoleViewer && t.Role != RoleOperator && t.Role != RoleChanges {
+		p.add(field+".role", "is not a role", "write viewer, operator or changes")
 	}
 	if t.Token == "" {
 		p.add(field+".token", "is missing", "give token or token_file")

@@ -52,6 +52,11 @@ func (c Config) Redacted() Config {
 		cache := c.Cache.redacted()
 		c.Cache = &cache
 	}
+	if r := c.streamRedis(); r != nil {
+		stream, redacted := *c.Feed.Stream, r.redacted()
+		stream.Redis = &redacted
+		c.Feed.Stream = &stream
+	}
 	c.Ledger.DSN = RedactDSN(c.Ledger.DSN)
 	sources := make(map[string]Source, len(c.Sources))
 	for name, s := range c.Sources {

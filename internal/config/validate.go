@@ -17,6 +17,7 @@ import (
 const (
 	RoleViewer   = "viewer"   // reads
 	RoleOperator = "operator" // reads and acts
+	RoleChanges  = "changes"  // tells of changes, and nothing else
 )
 
 // Validate says everything that is wrong with a filled configuration, as an *Error.
@@ -34,6 +35,7 @@ func (c Config) Validate() error {
 	p.audit(c)
 	p.http(c.HTTP)
 	p.alerts(c.Alerts)
+	p.feed(c.Feed)
 	p.datasets(c)
 	return p.err("")
 }

@@ -123,6 +123,9 @@ func (e *Encoder) InKey(i int) bool {
 	return slices.ContainsFunc(e.key, func(s slot) bool { return s.column == i })
 }
 
+// Name is the name of column i of the row.
+func (e *Encoder) Name(i int) string { return e.cols[i].Name }
+
 // Columns are the names of the visible columns.
 func (e *Encoder) Columns() []string {
 	names := make([]string, e.visible)

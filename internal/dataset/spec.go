@@ -37,9 +37,10 @@ type Spec struct {
 	Value string `yaml:"value,omitempty"` // ValueJSON (default), ValueJSONArray, ValueHash
 	Field string `yaml:"field,omitempty"` // ValueHash with all rows under one key: the field's template
 
-	ChangedAt string `yaml:"changed_at,omitempty"` // column that holds when the row changed
-	Write     string `yaml:"write,omitempty"`      // WriteAlways (default), WriteNewer, WriteMissing
-	Version   string `yaml:"version,omitempty"`    // WriteNewer: column that grows with every change of the row; default: ChangedAt
+	ChangedAt string   `yaml:"changed_at,omitempty"` // column that holds when the row changed
+	Refresh   *Refresh `yaml:"refresh,omitempty"`    // how often changed rows are looked for; needs ChangedAt in the table form
+	Write     string   `yaml:"write,omitempty"`      // WriteAlways (default), WriteNewer, WriteMissing
+	Version   string   `yaml:"version,omitempty"`    // WriteNewer: column that grows with every change of the row; default: ChangedAt
 
 	// For what the database does not tell.
 	ShopType string   `yaml:"shop_type,omitempty"` // query form: ShopInteger or ShopText, the type `:shop` is compared with

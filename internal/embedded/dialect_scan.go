@@ -27,7 +27,8 @@ func (d SourceDialect) Scan(s source.Scan) (string, []any) {
 	fmt.Fprintf(&b, " WHERE %s = ?", d.Quote(s.Shop.Name))
 	args := []any{s.ShopArg}
 	if s.After != nil {
-		fmt.Fprintf(&b, " AND %s > %s", row, marks)
+		n := len(s.After)
+		fmt.Fprintf(&b, " AND (%s) > (?%s)", strings.Join(by[:n], ", "), strings.Repeat(", ?", n-1))
 		args = append(args, s.After...)
 	}
 	if s.To != nil {

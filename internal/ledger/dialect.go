@@ -16,6 +16,7 @@ type Dialect struct {
 
 	now          string // microseconds since 1970 UTC, as an integer
 	insertIgnore string // an INSERT that does nothing when the primary or a unique key is taken
+	onTaken      string // what begins the part of an INSERT that changes the row which has the key already
 	goose        goose.Dialect
 }
 
@@ -24,6 +25,7 @@ var MySQL = Dialect{
 	Name:         "mysql",
 	now:          "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)",
 	insertIgnore: "INSERT IGNORE",
+	onTaken:      "ON DUPLICATE KEY UPDATE",
 	goose:        goose.DialectMySQL,
 }
 
@@ -32,6 +34,7 @@ var SQLite = Dialect{
 	Name:         "sqlite",
 	now:          "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
 	insertIgnore: "INSERT OR IGNORE",
+	onTaken:      "ON CONFLICT DO UPDATE SET",
 	goose:        goose.DialectSQLite3,
 }
 

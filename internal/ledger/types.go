@@ -100,10 +100,11 @@ type Unit struct {
 	Claim         int64  // the fence: grows with each claim and each take-over
 	Owner         string // pod that holds or last held the claim
 	ClaimedAt     time.Time
-	Recovers      int64 // the last claim that failed or was taken over; 0: none. The claims after it make it good
-	Marked        int64 // pages that the cache's marks vouch for; see cache.Stamp
-	Touch         bool  // keys up to the cursor must get the broadcast's new expiry before going on
-	TaskSeq       int   // newest task made for the unit; older tasks are dropped
+	Recovers      int64     // the last claim that failed or was taken over; 0: none. The claims after it make it good
+	AsOf          time.Time // the source's clock when its reading began; zero: not yet
+	Marked        int64     // pages that the cache's marks vouch for; see cache.Stamp
+	Touch         bool      // keys up to the cursor must get the broadcast's new expiry before going on
+	TaskSeq       int       // newest task made for the unit; older tasks are dropped
 	LastError     string
 	StartedAt     time.Time
 	UpdatedAt     time.Time

@@ -10,14 +10,14 @@ import (
 
 const unitColumns = `u.run_id, u.epoch, u.unit, u.dataset, u.state, u.key_from, u.key_to, u.key_cursor, u.rows_estimated, u.rows_done,
 	u.pages, u.rejects, u.attempts, u.claim, u.owner, u.task_seq, u.touch, u.last_error, u.started_us, u.updated_us, u.finished_us,
-	u.claimed_us, u.recovers, u.marked`
+	u.claimed_us, u.recovers, u.marked, u.as_of_us`
 
 func scanUnit(row scanner) (Unit, error) {
 	var u Unit
-	var started, updated, finished, claimed int64
+	var started, updated, finished, claimed, asOf int64
 	err := row.Scan(&u.RunID, &u.Epoch, &u.Unit, &u.Dataset, &u.State, &u.From, &u.To, &u.Cursor, &u.RowsEstimated, &u.RowsDone,
 		&u.Pages, &u.Rejects, &u.Attempts, &u.Claim, &u.Owner, &u.TaskSeq, &u.Touch, &u.LastError, &started, &updated, &finished,
-		&claimed, &u.Recovers, &u.Marked)
+		&claimed, &u.Recovers, &u.Marked, &asOf)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Unit{}, ErrNotFound
 	}
@@ -25,6 +25,7 @@ func scanUnit(row scanner) (Unit, error) {
 		return Unit{}, fmt.Errorf("read unit: %w", err)
 	}
 	u.StartedAt, u.UpdatedAt, u.FinishedAt, u.ClaimedAt = fromMicros(started), fromMicros(updated), fromMicros(finished), fromMicros(claimed)
+	u.AsOf = fromMicros(asOf)
 	return u, nil
 }
 
@@ -125,8 +126,8 @@ func (s *Store) Checkpoint(ctx context.Context, u Unit, rejected []Reject) error
 }
 
 func (s *Store) checkpoint(ctx context.Context, on execer, u Unit, also string) error {
-	args := append([]any{u.Cursor, u.RowsDone, u.Pages, u.Rejects, u.Marked}, fenceArgs(u)...)
-	n, err := s.exec(ctx, on, `UPDATE units SET key_cursor = ?, rows_done = ?, pages = ?, rejects = ?, marked = ?, updated_us = :now`+also+fence, args...)
+	args := append([]any{u.Cursor, u.RowsDone, u.Pages, u.Rejects, u.Marked, micros(u.AsOf)}, fenceArgs(u)...)
+	n, err := s.exec(ctx, on, `UPDATE units SET key_cursor = ?, rows_done = ?, pages = ?, rejects = ?, marked = ?, as_of_us = ?, updated_us = :now`+also+fence, args...)
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}

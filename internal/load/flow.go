@@ -169,6 +169,9 @@ func (f *flow) answer(ctx context.Context, p *page) error {
 		if err := f.task.written(ctx, p.ctx, p, p.sentAt, f.stream.Wait()); err != nil {
 			return err
 		}
+		if err := f.settleChanges(ctx, p); err != nil {
+			return err
+		}
 	}
 	f.mu.Lock()
 	f.done.unit, f.done.done = p.unit, p.done

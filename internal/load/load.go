@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/prewarm-go/prewarm/internal/cache"
@@ -40,6 +41,7 @@ type Dataset interface {
 	MeasurePage(ctx context.Context, shop, after, to string, limit int, visit source.Visit) (page source.Page, examined int64, err error)
 	ReadKeys(ctx context.Context, shop, after, to string, limit int, visit source.Visit) (source.Page, error)
 	ReadAll(ctx context.Context, shop string, visit source.Visit) error
+	Now(ctx context.Context) (time.Time, error)
 }
 
 // Ledger is where progress is kept.
@@ -52,6 +54,8 @@ type Ledger interface {
 // Cache is where pages go. One that is a Streamer too takes pages before those ahead of them are answered.
 type Cache interface {
 	Write(ctx context.Context, b *cache.Batch, e cache.Expiry) error
+	NoteChanges(ctx context.Context, of cache.Watched, keys []string) (seq int64, err error)
+	ChangedSince(ctx context.Context, of cache.Watched, since int64, keys []string) (seq int64, changed []string, err error)
 }
 
 // Streamer begins a stream of pages.
@@ -151,6 +155,13 @@ func (l *Loader) load(ctx context.Context, j Job) (ledger.Settled, error) {
 			return ledger.StillOpen, err
 		}
 	}
+	if t.Unit.Pages == 0 {
+		now, err := j.Dataset.Now(ctx)
+		if err != nil {
+			return ledger.StillOpen, err
+		}
+		t.Unit.AsOf = now
+	}
 	began := time.Now()
 	for {
 		settled, err := attempt(ctx)
@@ -172,7 +183,8 @@ func (l *Loader) load(ctx context.Context, j Job) (ledger.Settled, error) {
 type task struct {
 	*Loader
 	Job
-	bytes int64 // written
+	bytes int64        // written
+	seen  atomic.Int64 // the newest change of the shop's dataset that the cache knew of when the last page was written
 	spent Spent
 	mark  time.Time // up to here the time is accounted for
 }
@@ -191,6 +203,9 @@ func (t *task) put(ctx context.Context, p *page) (ledger.Settled, error) {
 		return ledger.StillOpen, err
 	}
 	if err := t.write(ctx, p); err != nil {
+		return ledger.StillOpen, err
+	}
+	if err := t.settleChanges(ctx, p); err != nil {
 		return ledger.StillOpen, err
 	}
 	settled, err := t.record(ctx, u, p.rejected, p.done)
@@ -217,7 +232,7 @@ func (t *task) stamp(u ledger.Unit, p *page) (ledger.Unit, error) {
 	}
 	if p.batch.Len() > 0 {
 		stamp := cache.StampValue(u.Claim, u.Pages)
-		p.batch.Stamp = &cache.Stamp{RunMark: cache.RunMark{Run: u.RunID, Epoch: u.Epoch}, Unit: u.Unit, Value: stamp, Known: u.Marked}
+		p.batch.Stamp = &cache.Stamp{RunMark: cache.RunMark{Run: u.RunID, Epoch: u.Epoch}, Unit: u.Unit, Value: stamp, Known: u.Marked, Of: t.watched()}
 		u.Marked = stamp
 	}
 	return u, nil

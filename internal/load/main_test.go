@@ -136,7 +136,7 @@ func (e *env) keys(t *testing.T) int {
 	t.Helper()
 	n, err := e.redis.DBSize(t.Context()).Result()
 	require.NoError(t, err)
-	marks, err := e.redis.Keys(t.Context(), "prewarm:*:mark:*").Result()
+	marks, err := e.redis.Keys(t.Context(), "prewarm:*").Result()
 	require.NoError(t, err)
 	return int(n) - len(marks)
 }

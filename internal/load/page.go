@@ -18,6 +18,8 @@ type page struct {
 	rows     int // encoded
 	read     int // the rejected ones included
 	rejected []ledger.Reject
+	after    string        // cursor that it was read from
+	seen     int64         // task.seen before it was read
 	last     string        // cursor of the last row, rejected ones included; "" if there was none
 	readAt   time.Time     // when the first read had ended
 	took     time.Duration // by all reads

@@ -43,6 +43,7 @@ type reading struct {
 // feels is the time of one read, and what writing and recording cost is paid by the page.
 func (r *reading) page(ctx context.Context, p *page) {
 	p.reset()
+	p.after, p.seen = r.cursor, r.seen.Load()
 	dataset, began := r.Dataset.Spec().Name, time.Now()
 	for {
 		l := r.limits(dataset)

@@ -60,9 +60,13 @@ func (s *Settler) ready(ctx context.Context, run ledger.Run) error {
 			return errors.Join(err, s.Leases.Release(ctx, run.ShopID, run.ID))
 		}
 	}
-	err := s.Flags.SetReady(ctx, cache.Ready{
+	datasets, err := s.Ledger.AsOf(ctx, run)
+	if err != nil {
+		return err
+	}
+	err = s.Flags.SetReady(ctx, cache.Ready{
 		Shop: run.ShopID, Broadcast: run.BroadcastID, Run: run.ID, Rows: run.RowsDone, FinishedAt: run.ReadyAt,
-		AsOf: run.StartedAt, StartsAt: run.StartsAt, EndsAt: run.EndsAt,
+		AsOf: earliest(run.StartedAt, datasets), StartsAt: run.StartsAt, EndsAt: run.EndsAt, Datasets: datasets,
 	})
 	if err == nil {
 		err = s.Ledger.Flagged(ctx, run.ID, run.Epoch)
@@ -85,6 +89,20 @@ func (s *Settler) ready(ctx context.Context, run ledger.Run) error {
 		})
 	}
 	return err
+}
+
+// earliest is since when any dataset may have changed; of units that an older release has loaded only the run's start is
+// known.
+func earliest(started time.Time, datasets map[string]time.Time) (asOf time.Time) {
+	for _, at := range datasets {
+		if asOf.IsZero() || at.Before(asOf) {
+			asOf = at
+		}
+	}
+	if asOf.IsZero() {
+		return started
+	}
+	return asOf
 }
 
 // Unready removes the flag of a run that is not ready. Should it become ready at that very moment, its flag is set again.

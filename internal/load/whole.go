@@ -23,16 +23,9 @@ func (t *task) loadWhole(ctx context.Context) (ledger.Settled, error) {
 	t.Unit.RowsDone, t.Unit.Rejects = 0, 0
 	p := &page{}
 	p.reset()
+	p.seen = t.seen.Load()
 	began := time.Now()
-	var err error
-	switch enc := t.Dataset.Encoder(); {
-	case enc.PerRow():
-		err = t.readRows(ctx, p)
-	case t.Dataset.Spec().Value == dataset.ValueJSON:
-		err = t.readSingle(ctx, p)
-	default:
-		err = t.readCollection(ctx, p)
-	}
+	err := t.readWhole(ctx, p)
 	t.lap(&t.spent.Read)
 	t.spent.DB += time.Since(began)
 	if err != nil {
@@ -43,6 +36,17 @@ func (t *task) loadWhole(ctx context.Context) (ledger.Settled, error) {
 	settled, err := t.put(ctx, p)
 	t.lap(&t.spent.Write)
 	return settled, err
+}
+
+// readWhole fills a page with all there is; parts of it may have been written when it returns.
+func (t *task) readWhole(ctx context.Context, p *page) error {
+	switch enc := t.Dataset.Encoder(); {
+	case enc.PerRow():
+		return t.readRows(ctx, p)
+	case t.Dataset.Spec().Value == dataset.ValueJSON:
+		return t.readSingle(ctx, p)
+	}
+	return t.readCollection(ctx, p)
 }
 
 // touchWhole gives the keys of a dataset that was loaded whole the broadcast's new expiry, without loading it again.

@@ -324,7 +324,7 @@ func (r *cacheServer) serve(ctx context.Context, cmds []redis.Cmder) error {
 	if r.w.mut.cursorBeforeWrite && a.task != nil {
 		r.w.behind(a, what, apply)
 		for _, s := range stamps {
-			s.cmd.SetVal(strconv.FormatInt(s.known, 10))
+			s.cmd.SetVal(strconv.FormatInt(s.known, 10) + " 0")
 		}
 		return nil
 	}
@@ -332,7 +332,7 @@ func (r *cacheServer) serve(ctx context.Context, cmds []redis.Cmder) error {
 		return err
 	}
 	for _, s := range stamps {
-		s.cmd.SetVal(s.was)
+		s.cmd.SetVal(s.was + " 0")
 	}
 	return nil
 }
@@ -342,12 +342,12 @@ type stamp struct {
 	cmd          *redis.Cmd
 	key, unit    string
 	value, known int64
-	was          string // the reply
+	was          string // the reply, with the number of the newest change
 }
 
 func stampOf(c redis.Cmder) *stamp {
 	args := c.Args()
-	return &stamp{cmd: c.(*redis.Cmd), key: text(args[3]), unit: text(args[4]), value: number(args[5]), known: number(args[6])}
+	return &stamp{cmd: c.(*redis.Cmd), key: text(args[3]), unit: text(args[5]), value: number(args[6]), known: number(args[7])}
 }
 
 // stamp does what stamp.lua does.

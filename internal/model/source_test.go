@@ -106,6 +106,8 @@ func versionOf(value string) int {
 func (t *tables) Spec() dataset.Spec        { return spec }
 func (t *tables) Encoder() *dataset.Encoder { return t.enc }
 
+func (t *tables) Now(context.Context) (time.Time, error) { return time.Now(), nil }
+
 func (t *tables) ReadPage(ctx context.Context, shop, after, to string, limit int, visit source.Visit) (source.Page, error) {
 	var page source.Page
 	from, end := position(after), shopRows

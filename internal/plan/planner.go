@@ -26,7 +26,8 @@ type Planner struct {
 	Ledger   *ledger.Store
 	Datasets []Dataset
 	Tasks    *Tasks
-	UnitRows int // about this many rows a unit
+	UnitRows int                                          // about this many rows a unit
+	Begin    func(ctx context.Context, shop string) error // called before the shop is read; nil: nothing is to be done
 	Log      *slog.Logger
 }
 
@@ -47,6 +48,11 @@ func (p *Planner) Plan(ctx context.Context, runID string, epoch int) error {
 		return err // it is planned when it is resumed
 	}
 	if run.PlannedAt.IsZero() {
+		if p.Begin != nil {
+			if err := p.Begin(ctx, run.ShopID); err != nil {
+				return fmt.Errorf("begin to keep shop %s fresh: %w", run.ShopID, err)
+			}
+		}
 		units, err := p.split(ctx, run.ShopID)
 		if err != nil {
 			return err

@@ -32,3 +32,8 @@ func ReadyKey(shop, broadcast string) string {
 func MarkKey(tag, run string, epoch int) string {
 	return Own + "{" + tag + "}:mark:" + run + "." + strconv.Itoa(epoch)
 }
+
+// ChangedKey is what keys of a shop's dataset have changed lately, on the cache.
+func ChangedKey(shop, dataset string) string {
+	return Own + "{" + shopText.Replace(shop) + "}:changed:" + dataset
+}

@@ -44,7 +44,7 @@ func (b *Bound) bindTable(ctx context.Context) error {
 	if b.table.View {
 		return b.spec.Err("table", "name the table behind it, or use the query form", "%s is a view, and has no index", name)
 	}
-	for _, step := range []func() error{b.resolveColumns, b.checkBy, b.checkUnique, b.chooseIndex} {
+	for _, step := range []func() error{b.resolveColumns, b.checkBy, b.checkUnique, b.chooseIndex, b.chooseChanged} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -92,7 +92,7 @@ func (b *Bound) resolveColumns() error {
 		b.byAt = append(b.byAt, at)
 	}
 	if b.spec.ChangedAt != "" {
-		if _, err := b.find("changed_at", b.spec.ChangedAt); err != nil {
+		if b.changed, err = b.find("changed_at", b.spec.ChangedAt); err != nil {
 			return err
 		}
 	}

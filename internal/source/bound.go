@@ -25,6 +25,9 @@ type Bound struct {
 	selects []string // expressions, one per column of a row
 	keys    []string // the same, but NULL for columns that are not in the key
 
+	changed      Column // changed_at
+	changedIndex *Index // to find changed rows by; nil: they are not looked for
+
 	// Query form.
 	query     *dataset.Query
 	spellings []string // statements that read a text shop id as the database spells it

@@ -44,8 +44,8 @@ func (b *Bound) args(cursor string) ([]any, error) {
 	wrong := func(format string, args ...any) error {
 		return &CursorError{Dataset: b.spec.Name, Cursor: cursor, Reason: fmt.Sprintf(format, args...)}
 	}
-	var texts []string
-	if err := json.Unmarshal([]byte(cursor), &texts); err != nil {
+	texts, err := cursorTexts(cursor)
+	if err != nil {
 		return nil, wrong("is not a JSON array of strings")
 	}
 	if len(texts) != len(b.by) {
@@ -60,6 +60,11 @@ func (b *Bound) args(cursor string) ([]any, error) {
 		args[i] = arg
 	}
 	return args, nil
+}
+
+func cursorTexts(cursor string) (texts []string, err error) {
+	err = json.Unmarshal([]byte(cursor), &texts)
+	return texts, err
 }
 
 // bind makes an argument of a column's text form.

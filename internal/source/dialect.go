@@ -111,7 +111,7 @@ type Scan struct {
 
 	Select  []string // expressions
 	ShopArg any
-	After   []any   // one per By; nil: from the first row
+	After   []any   // one per By, or for the first of them only; nil: from the first row
 	To      []any   // one per By; nil: to the last row
 	Rows    [][]any // single rows, one value per By each; nil: all of the range
 	Where   string  // the operator's condition, SQL; it may end in a `--` comment; "": all rows

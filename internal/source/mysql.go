@@ -43,7 +43,7 @@ func (d mysqlDialect) Scan(s Scan) (string, []any) {
 	args := []any{s.ShopArg, s.ShopArg}
 	if s.After != nil {
 		b.WriteString(" AND ")
-		args = d.compare(&b, args, s.By, s.After, ">", ">")
+		args = d.compare(&b, args, s.By[:len(s.After)], s.After, ">", ">")
 	}
 	if s.To != nil {
 		b.WriteString(" AND ")

@@ -25,6 +25,7 @@ type Source struct {
 	dialect Dialect
 	reads   *atomic.Int64         // statements that were sent
 	reading atomic.Pointer[int64] // rows that a reading of the counters counts of its own; nil: not known yet
+	schema  string                // the connection's own; "": not known
 }
 
 // OpenDB is a source on a database that the caller has opened, such as the embedded one.

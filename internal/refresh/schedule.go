@@ -1,0 +1,176 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prewarm-go/prewarm/internal/cache"
+	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/ledger"
+	"github.com/prewarm-go/prewarm/internal/load"
+)
+
+// Finding is a dataset whose changed rows can be looked for.
+type Finding interface {
+	Dataset
+	FindsChanged() bool
+	Mark(ctx context.Context, shop string) (mark string, asOf time.Time, err error)
+	Changed(ctx context.Context, shop, mark string, visit func(rows []string) error) error
+}
+
+const (
+	// dueEvery is how often it is looked what is due.
+	dueEvery = 2 * time.Second
+	// dueAtOnce is how many shops' datasets are refreshed at a time.
+	dueAtOnce = 4
+)
+
+// Scheduler looks for changed rows of the shops that are cached, every `refresh.every`. What is read in one go is read again
+// whole.
+type Scheduler struct {
+	Ledger   *ledger.Store
+	Loader   *load.Loader
+	Datasets map[string]Finding
+	Expire   config.Expire
+	Hold     func() string                                // why nothing may be done now, in the whole cluster; "": go on. nil: never
+	Publish  func(ctx context.Context, shop string) error // tells how fresh a shop is now
+	Metrics  *Metrics
+	Log      *slog.Logger
+}
+
+// Begin keeps where the changes of a shop begin that must be found. It is called before the shop is read.
+func (s *Scheduler) Begin(ctx context.Context, shop string) error {
+	for name, d := range s.Datasets {
+		if !scheduled(d) {
+			continue
+		}
+		mark, _, err := d.Mark(ctx, shop)
+		if err != nil {
+			return err
+		}
+		if err := s.Ledger.BeginFresh(ctx, ledger.Fresh{ShopID: shop, Dataset: name, Mark: mark}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scheduled says whether a dataset is refreshed by itself.
+func scheduled(d Finding) bool {
+	return !d.Spec().Refreshed().Off && (d.FindsChanged() || !d.Spec().Paged())
+}
+
+// Run refreshes what is due until the context ends.
+func (s *Scheduler) Run(ctx context.Context) {
+	tick := time.NewTicker(dueEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := s.round(ctx); err != nil && ctx.Err() == nil {
+			s.Log.WarnContext(ctx, "look for changed rows; it is tried again", "error", err)
+		}
+	}
+}
+
+// round refreshes what is due now.
+func (s *Scheduler) round(ctx context.Context) error {
+	if s.Hold != nil && s.Hold() != "" {
+		return nil
+	}
+	all, err := s.Ledger.Fresh(ctx)
+	if err != nil {
+		return err
+	}
+	now, err := s.Ledger.Now(ctx)
+	if err != nil {
+		return err
+	}
+	switches, err := s.Ledger.Switches(ctx)
+	if err != nil {
+		return err
+	}
+	var due []ledger.Fresh
+	for _, f := range all {
+		if d, ok := s.Datasets[f.Dataset]; ok && scheduled(d) && !paused(switches, f) && !now.Before(dueAt(f, d.Spec().Refreshed().Every)) {
+			due = append(due, f)
+		}
+	}
+	return s.each(ctx, due)
+}
+
+// dueAt is pure: a shop that has just begun to be read needs no refresh yet.
+func dueAt(f ledger.Fresh, every time.Duration) time.Time {
+	last := f.RefreshedAt
+	if f.StartedAt.After(last) {
+		last = f.StartedAt
+	}
+	return last.Add(every)
+}
+
+func paused(switches []ledger.Switch, f ledger.Fresh) bool {
+	for _, w := range switches {
+		if w.Covers(f.ShopID, "", f.Dataset) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Scheduler) each(ctx context.Context, due []ledger.Fresh) error {
+	var wg sync.WaitGroup
+	places := make(chan struct{}, dueAtOnce)
+	errs := make([]error, len(due))
+	for i, f := range due {
+		places <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-places }()
+			bounded, cancel := context.WithTimeout(ctx, workTime)
+			defer cancel()
+			if errs[i] = s.refresh(bounded, f); errs[i] == nil {
+				errs[i] = s.Publish(bounded, f.ShopID)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// refresh brings what has changed since the last time into the cache.
+func (s *Scheduler) refresh(ctx context.Context, f ledger.Fresh) error {
+	d := s.Datasets[f.Dataset]
+	ends, err := s.Ledger.Ends(ctx, f.ShopID)
+	if err != nil || ends.Needed.IsZero() {
+		return err
+	}
+	mark, asOf, err := d.Mark(ctx, f.ShopID)
+	if err != nil {
+		return err
+	}
+	r := load.Refreshing{Shop: f.ShopID, Dataset: d,
+		Expiry: cache.Expiry{EndsAt: ends.Needed, Former: ends.Former, After: s.Expire.AfterEnd, Jitter: s.Expire.Jitter}}
+	if !d.Spec().Paged() {
+		done, err := s.Loader.RefreshAll(ctx, r)
+		s.Metrics.done(f.Dataset, done.Written, done.Removed, len(done.Bad))
+		if err != nil {
+			return err
+		}
+	} else if err := d.Changed(ctx, f.ShopID, f.Mark, func(rows []string) error {
+		r.Rows = rows
+		done, err := s.Loader.Refresh(ctx, r)
+		s.Metrics.done(f.Dataset, done.Written, done.Removed, len(done.Bad))
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := s.Ledger.Refreshed(ctx, f, mark, asOf); !errors.Is(err, ledger.ErrState) {
+		return err
+	}
+	return nil // another leader was faster
+}
