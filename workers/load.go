@@ -101,9 +101,6 @@ func (h *LoadHandler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	if err := h.giveWay(ctx, task); err != nil {
 		return err
 	}
-	if early := early(task); early > 0 {
-		return &later{in: early, why: "the run begins at " + task.Run.PlannedStart.UTC().Format(time.RFC3339)}
-	}
 	err = h.hold(ctx, task.Run, task.Unit)
 	if errors.Is(err, errTaken) {
 		h.Metrics.drop(overState)

@@ -16,8 +16,6 @@ const (
 	dueMost = 16
 	// dueUnits is how many units of one run are tried for: slots that come at the same moment take different ones.
 	dueUnits = 16
-	// earlyBy is how much too early a task may come: pods' clocks differ, and a plan that moved has moved by more.
-	earlyBy = time.Minute
 )
 
 // dueRuns are the runs that were due at a time of the pod's clock, in the order of their urgency.
@@ -71,7 +69,7 @@ func (h *LoadHandler) giveWay(ctx context.Context, t *ledger.Task) error {
 	return nil
 }
 
-// dueBefore are the due runs that are more urgent than a task's; any, if the task's own is not due yet.
+// dueBefore are the due runs that are more urgent than a task's.
 func (h *LoadHandler) dueBefore(ctx context.Context, t *ledger.Task) ([]ledger.DueRun, error) {
 	known := h.due.Load()
 	if known == nil || time.Since(known.at) >= dueEvery {
@@ -82,22 +80,9 @@ func (h *LoadHandler) dueBefore(ctx context.Context, t *ledger.Task) ([]ledger.D
 		known = &dueRuns{time.Now(), runs}
 		h.due.Store(known)
 	}
-	if early(t) > 0 {
-		return known.runs, nil
-	}
 	n := 0
 	for n < len(known.runs) && known.runs[n].Before(t.Run.Urgency()) {
 		n++
 	}
 	return known.runs[:n], nil
-}
-
-// early is how long a task has still to wait for its run's planned start, which may have moved; 0: its time has come. Keys
-// that wait for their new expiry do not wait for it.
-func early(t *ledger.Task) time.Duration {
-	wait := t.Run.PlannedStart.Sub(t.Now)
-	if wait <= earlyBy || !t.Run.StartedAt.IsZero() || t.Unit.Touch {
-		return 0
-	}
-	return wait
 }

@@ -55,6 +55,7 @@ func verbTable(t *testing.T) map[string]manners {
 		"alerts list": {good: []string{"alerts"}, server: map[string]string{"GET /v1/alerts": `{}`}, usage: []string{"alerts", "--limit=x"}},
 		"alerts test": {good: []string{"alerts", "test"}, server: map[string]string{"POST /v1/alerts/test": `{}`}},
 		"audit":       {good: []string{"audit", "--list"}, server: map[string]string{"GET /v1/audits": `{}`}, usage: []string{"audit", "a1", "--list"}},
+		"report":      {good: []string{"report"}, server: map[string]string{"GET /v1/report": `{}`}, usage: []string{"report", "x"}},
 		"width":       {good: []string{"width"}, server: map[string]string{"GET /v1/width": `{}`}, usage: []string{"width", "--pin=3"}},
 		"simulate":    {good: []string{"simulate", "--evenings=2", "--shops=5"}, usage: []string{"simulate", "--evenings=x"}},
 		"version":     {good: []string{"version"}},

@@ -215,7 +215,7 @@ func TestARunThatIsRescheduledWhileItWarmsGetsTheNewExpiryEverywhere(t *testing.
 	require.Equal(t, "rescheduled", o["outcome"])
 	c.becomes(failover, 1001, "ready")
 	require.Zero(t, c.number("SELECT COUNT(*) FROM units WHERE state <> 'done' OR touch = 1"))
-	c.requireWhole(moved, 4*pageRows+2)
+	c.requireWhole(moved, redone+2)
 }
 
 func TestCancelStopsARunAndRestartBeginsItAnew(t *testing.T) {

@@ -27,7 +27,7 @@ func TestACacheWithoutMemoryFailsTheRunAndRetryGoesOnFromTheCursor(t *testing.T)
 	require.NoError(t, c.cache.ConfigSet(t.Context(), "maxmemory", "0").Err())
 	p.post(t, "/v1/runs/"+run+"/retry", nil)
 	c.becomes(failover, 1001, "ready")
-	c.requireWhole(b, 4*pageRows)
+	c.requireWhole(b, redone)
 	c.until(soon, "flag", func() bool { return c.queue.Exists(t.Context(), "prewarm:{1001}:ready:b-1").Val() == 1 })
 }
 
@@ -48,5 +48,5 @@ func TestACacheThatIsReadOnlyForAWhileIsWaitedFor(t *testing.T) {
 	c.until(soon, "a failed attempt", func() bool { return c.number("SELECT COUNT(*) FROM units WHERE last_error LIKE '%READONLY%'") > 0 })
 	require.NoError(t, c.cache.ReplicaOf(t.Context(), "NO", "ONE").Err())
 	c.becomes(failover, 1001, "ready")
-	c.requireWhole(b, 4*pageRows)
+	c.requireWhole(b, redone)
 }

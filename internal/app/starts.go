@@ -13,17 +13,15 @@ type starts struct {
 	tasks  *plan.Tasks
 }
 
-// move moves starts in the ledger, and gives units whose start is earlier now new tasks: theirs would come too late. Those
-// whose start is later are put off by the slot that gets them. What is interrupted here is found by the reconciliation.
+// move moves starts in the ledger, and gives their units new tasks: a task that comes before its run's start was run by hand.
+// What is interrupted here is found by the reconciliation.
 func (s starts) move(ctx context.Context, moves []ledger.Move) error {
 	moved, err := s.ledger.MoveStarts(ctx, moves)
 	for _, m := range moved {
 		if err != nil {
 			return err
 		}
-		if m.To.Before(m.From) {
-			err = s.requeue(ctx, m.RunID)
-		}
+		err = s.requeue(ctx, m.RunID)
 	}
 	return err
 }

@@ -185,7 +185,7 @@ func TestARunIsReadyInTimeAlthoughTheQueueWasFlushed(t *testing.T) {
 	c.midway("", 500)
 	require.NoError(t, c.queue.FlushAll(t.Context()).Err())
 	c.becomes(failover, 1001, "ready")
-	c.requireWhole(b, 4*pageRows)
+	c.requireWhole(b, redone)
 	c.until(soon, "flag", func() bool { return c.queue.Exists(t.Context(), "prewarm:{1001}:ready:b-1").Val() == 1 })
 	require.NoError(t, c.queue.FlushAll(t.Context()).Err())
 	c.until(failover, "the flag again", func() bool { return c.queue.Exists(t.Context(), "prewarm:{1001}:ready:b-1").Val() == 1 })

@@ -89,8 +89,7 @@ type Move struct {
 }
 
 // MoveStarts moves the planned starts of runs that have not begun and are not urgent, and returns the moves that it made:
-// of a run that has begun, or that somebody else has moved meanwhile, the start stays. Tasks are left alone: those that come
-// before the start are put off by whoever gets them, and a start that has become earlier needs new ones (Requeue).
+// of a run that has begun, or that somebody else has moved meanwhile, the start stays. The units need new tasks then (Requeue).
 func (s *Store) MoveStarts(ctx context.Context, moves []Move) ([]Move, error) {
 	const atOnce = 100 // rows are locked until all of them are moved
 	var moved []Move

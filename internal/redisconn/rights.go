@@ -18,7 +18,7 @@ var queueTries = []string{
 	"set K 1", "get K", "getrange K 0 1", "incr K", "expire K 60", "pexpire K 60000", "pttl K", "exists K", "del K",
 	"lpush K 1", "rpush K 1", "llen K", "lrange K 0 1", "lrem K 1 1", "rpoplpush K K", "del K",
 	"sadd K 1", "sismember K 1", "smembers K", "srem K 1", "hset K a 1", "hget K a", "hmget K a", "hgetall K", "hdel K a",
-	"zadd K 1 a", "zcard K", "zscore K a", "zrange K 0 1", "zrevrange K 0 1", "zrangebyscore K 0 1", "zrem K a", "zremrangebyscore K 0 1", "zremrangebyrank K 0 1",
+	"zadd K 1 a", "zcard K", "zcount K 0 1", "zscore K a", "zrange K 0 1", "zrevrange K 0 1", "zrangebyscore K 0 1", "zrem K a", "zremrangebyscore K 0 1", "zremrangebyrank K 0 1",
 	"eval return(1) 1 K", "memory usage K", "publish K 1", "del K",
 }
 
