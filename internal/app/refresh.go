@@ -30,6 +30,9 @@ func (a *App) keepFresh(bound []*source.Bound, loader *load.Loader, settler *loa
 	for _, b := range bound {
 		datasets[b.Spec().Name], finding[b.Spec().Name] = b, b
 		list = append(list, b)
+		if err := b.NotRefreshed(); err != nil {
+			a.log.Warn("changed rows are not looked for", "dataset", b.Spec().Name, "error", err)
+		}
 	}
 	a.fresh = fresh{
 		intake: &refresh.Intake{Ledger: a.ledger, Datasets: list, Metrics: metrics},

@@ -28,7 +28,7 @@ func Defaults() Config {
 			Lease:        5 * time.Minute,
 			PageRows:     pageRows,
 			PageTime:     500 * time.Microsecond,
-			PageRowsMin:  50,
+			PageRowsMin:  200,
 			PageBytes:    4 << 20,
 			UnitRows:     10000,
 			MaxRejects:   100,

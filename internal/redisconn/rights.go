@@ -24,7 +24,8 @@ var queueTries = []string{
 
 // What prewarm sends to the cache.
 var cacheTries = []string{
-	"set K 1", "get K", "exists K", "del K", "hset K a 1", "hget K a", "hgetall K", "hdel K a", "set K 1", "pexpireat K 4102444800000",
+	"set K 1", "get K", "exists K", "del K", "hset K a 1", "hget K a", "hgetall K", "hdel K a", "set K 1", "pexpire K 60000", "pexpireat K 4102444800000", "del K",
+	"zadd K 1 a", "zincrby K 1 a", "zcard K", "zmscore K a", "zscore K a", "zrange K 0 1", "zremrangebyrank K 0 1",
 	"eval return(1) 1 K", "del K",
 }
 

@@ -26,6 +26,7 @@ type Bound struct {
 	keys    []string // the same, but NULL for columns that are not in the key
 
 	changed      Column // changed_at
+	notRefreshed error
 	changedIndex *Index // to find changed rows by; nil: they are not looked for
 
 	// Query form.

@@ -12,7 +12,8 @@ import (
 	"github.com/prewarm-go/prewarm/internal/dataset"
 )
 
-// chooseChanged finds the index to look for changed rows by. Without one, every look would read all of the shop.
+// chooseChanged finds the index to look for changed rows by. Without one, every look would read all of the shop: that is refused
+// if refresh is asked for, and otherwise nobody looks (NotRefreshed).
 func (b *Bound) chooseChanged() error {
 	if b.spec.ChangedAt == "" || b.spec.Refreshed().Off {
 		return nil
@@ -31,10 +32,19 @@ func (b *Bound) chooseChanged() error {
 		}
 	}
 	q := b.src.dialect.Quote
-	return b.spec.Err("changed_at", fmt.Sprintf("run CREATE INDEX %s ON %s (%s, %s), or write refresh: {off: true}",
+	err := b.spec.Err("changed_at", fmt.Sprintf("run CREATE INDEX %s ON %s (%s, %s), or write refresh: {off: true}",
 		q("prewarm_"+b.spec.Name+"_changed"), b.src.tableSQL(b.table), q(b.spec.Shop), q(b.spec.ChangedAt)),
 		"no index of table %s begins with (%s), so that looking for changed rows would read the whole shop", b.spec.Table, strings.Join(want, ", "))
+	if b.spec.Refresh == nil {
+		b.notRefreshed = err
+		return nil
+	}
+	return err
 }
+
+// NotRefreshed says why changed rows are not looked for although changed_at is given, and what to do; nil if they are, or
+// nobody wants it.
+func (b *Bound) NotRefreshed() error { return b.notRefreshed }
 
 // FindsChanged says whether changed rows can be looked for.
 func (b *Bound) FindsChanged() bool { return b.changedIndex != nil }

@@ -64,9 +64,15 @@ func TestChangedRowsAreFoundByTheirIndexHiddenOnesToo(t *testing.T) {
 	require.Equal(t, 2, changed("2026-01-01 00:00:59"))
 
 	e.exec(t, "ALTER TABLE c DROP INDEX changed")
+	const remedy = "run CREATE INDEX `prewarm_c_changed` ON `c` (`shop`, `at`)"
+	spec.Refresh = &dataset.Refresh{Every: time.Minute}
 	_, err = e.Bind(t.Context(), spec)
-	require.ErrorContains(t, err, "run CREATE INDEX `prewarm_c_changed` ON `c` (`shop`, `at`)")
+	require.ErrorContains(t, err, remedy)
 	require.True(t, Definitive(err))
+	spec.Refresh = nil // nobody has asked for it
+	unasked := e.bind(t, spec)
+	require.False(t, unasked.FindsChanged())
+	require.ErrorContains(t, unasked.NotRefreshed(), remedy)
 	spec.Refresh = &dataset.Refresh{Off: true}
 	require.False(t, e.bind(t, spec).FindsChanged())
 }
