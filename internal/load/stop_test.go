@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -174,7 +175,7 @@ func TestAFencedUnitWritesNoPageBeyondThoseUnderWay(t *testing.T) {
 	_, err := e.Load(t.Context(), j)
 	require.ErrorIs(t, err, ledger.ErrFenced)
 	require.LessOrEqual(t, e.keys(t), 10*(3+window-1))
-	require.Equal(t, `["20"]`, e.unit(t, j).Cursor)
+	require.Contains(t, []string{`["10"]`, `["20"]`}, e.unit(t, j).Cursor, "the second page may not have been recorded yet")
 }
 
 func TestADrainedUnitIsHandedBackAtAPageBoundary(t *testing.T) {
@@ -182,12 +183,17 @@ func TestADrainedUnitIsHandedBackAtAPageBoundary(t *testing.T) {
 	e := newEnv(t, testenv.Redis(t).URL, usersTable)
 	e.users(t, 1, 50)
 	j := e.job(t, e.bind(t, usersSpec()))
-	var stop error
-	j.Proceed = func(context.Context) error { return stop }
+	var stop atomic.Bool
+	j.Proceed = func(context.Context) error {
+		if stop.Load() {
+			return fmt.Errorf("%w: the test says so", ErrHandBack)
+		}
+		return nil
+	}
 	healthy := e.Cache
 	e.Cache = &between{Cache: healthy, after: func(pages int) error {
 		if pages == 2 {
-			stop = fmt.Errorf("%w: the test says so", ErrHandBack)
+			stop.Store(true)
 		}
 		return nil
 	}}
@@ -199,7 +205,8 @@ func TestADrainedUnitIsHandedBackAtAPageBoundary(t *testing.T) {
 	require.EqualValues(t, u.RowsDone, e.keys(t))
 	require.NoError(t, e.store.HandBack(t.Context(), u, "drained"))
 
-	stop, e.Cache = nil, healthy
+	stop.Store(false)
+	e.Cache = healthy
 	u = e.done(t, e.claim(t, j, j.Unit.RunID, 0, 0))
 	require.EqualValues(t, 50, u.RowsDone)
 	require.Equal(t, 1, u.Attempts)
