@@ -40,6 +40,9 @@ func (c *wireConn) write(ctx context.Context, b *Batch, e Expiry) {
 	}
 	defer stop()
 	c.out = c.out[:0]
+	if s := b.Stamp; s != nil && s.first() {
+		c.out = s.opening().append(c.out, 0, e)
+	}
 	for i := range b.cmds {
 		c.out = b.appendCommand(c.out, i, e)
 		if len(c.out) >= writePiece && !c.flush(ctx) {
@@ -47,7 +50,7 @@ func (c *wireConn) write(ctx context.Context, b *Batch, e Expiry) {
 		}
 	}
 	if b.Stamp != nil {
-		c.out = b.Stamp.append(c.out, e)
+		c.out = b.Stamp.append(c.out, b.Stamp.least(), e)
 	}
 	c.flush(ctx)
 }
@@ -86,7 +89,7 @@ func appendNumber(dst []byte, n int64) []byte {
 func (b *Batch) appendCommand(dst []byte, i int, e Expiry) []byte {
 	first, end := b.argsOf(i)
 	key := b.arg(first)
-	switch b.cmds[i].op {
+	switch b.cmds[i].op { //nolint:exhaustive // Touch is the end; direct lets no others through
 	case Set:
 		dst = append(dst, "*5\r\n$3\r\nSET\r\n"...)
 		dst = appendBulk(appendBulk(dst, key), b.arg(first+1))
@@ -151,12 +154,12 @@ func (b *Batch) replies(i int) int {
 }
 
 // append appends the stamp's command. There are no streams to a Redis Cluster, so there is one node.
-func (s Stamp) append(dst []byte, e Expiry) []byte {
+func (s Stamp) append(dst []byte, least int64, e Expiry) []byte {
 	dst = append(dst, "*9\r\n$4\r\nEVAL\r\n"...)
 	dst = appendBulk(dst, stampLua)
 	dst = append(dst, "$1\r\n2\r\n"...)
 	dst = appendBulk(appendBulk(dst, s.key(oneTag[0])), s.Of.key())
-	for _, n := range []int64{int64(s.Unit), s.Value, s.Known, e.EndsAt.Add(e.After).UnixMilli()} {
+	for _, n := range s.args(least, e) {
 		dst = appendNumber(dst, n)
 	}
 	return dst
@@ -165,8 +168,8 @@ func (s Stamp) append(dst []byte, e Expiry) []byte {
 // answers are what a batch's answers leave to do.
 type answers struct {
 	open    []refused
-	stamped bool
-	stamp   string // what it was answered with
+	stamped bool   // whatever was to be stamped was
+	stamp   string // what the stamp behind the rows was answered with
 }
 
 // refused is a command that was not answered with success.
@@ -187,6 +190,12 @@ func (c *wireConn) read(ctx context.Context, b *Batch) (left answers, err error)
 		return left, err
 	}
 	defer stop()
+	left.stamped = true
+	if b.Stamp != nil && b.Stamp.first() {
+		if err := c.stamped(&left); err != nil {
+			return left, err
+		}
+	}
 	for i := range b.cmds {
 		good, found := true, false
 		for range b.replies(i) {
@@ -203,9 +212,14 @@ func (c *wireConn) read(ctx context.Context, b *Batch) (left answers, err error)
 	if b.Stamp == nil {
 		return left, nil
 	}
+	return left, c.stamped(&left)
+}
+
+// stamped reads the answer to a stamp.
+func (c *wireConn) stamped(left *answers) error {
 	r, err := c.reply()
-	left.stamped, left.stamp = r.kind == '$' && !r.null, r.text
-	return left, err
+	left.stamped, left.stamp = left.stamped && r.kind == '$' && !r.null, r.text
+	return err
 }
 
 // reply is one answer of Redis.

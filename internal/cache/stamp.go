@@ -21,7 +21,7 @@ type Stamp struct {
 	RunMark
 	Unit  int
 	Value int64 // StampValue
-	Known int64 // the last stamp that the ledger knows of; 0: none
+	Known int64 // the last stamp that the ledger knows of; 0: none, and the page is the unit's first
 
 	Of  Watched // whose recent changes are looked at behind the rows
 	Seq int64   // set by the write: the number of the newest of them
@@ -34,6 +34,27 @@ const maxPages = 1 << 24
 // StampValue is the stamp of a page, counted from 1: any page of a later claim is more than all of an earlier one.
 func StampValue(claim, page int64) int64 { return claim*maxPages + min(page, maxPages-1) }
 
+// first says whether nothing is known to be there. Such a page is stamped before its rows too, with an opening: a flush between
+// its rows and its stamp would not be seen otherwise.
+func (s Stamp) first() bool { return s.Known == 0 }
+
+func (s Stamp) opening() Stamp {
+	return Stamp{RunMark: s.RunMark, Unit: s.Unit, Value: s.Value - 1, Of: s.Of}
+}
+
+// args are what the script is given to write the stamp when at least another must be there.
+func (s Stamp) args(least int64, e Expiry) [4]int64 {
+	return [...]int64{int64(s.Unit), s.Value, least, e.EndsAt.Add(e.After).UnixMilli()}
+}
+
+// least is what must be there when the stamp behind the rows is written.
+func (s Stamp) least() int64 {
+	if s.first() {
+		return s.opening().Value
+	}
+	return s.Known
+}
+
 // LostError: the cache has lost pages of a unit that were written. The unit must be loaded again from its start.
 type LostError struct {
 	Stamp Stamp
@@ -41,7 +62,7 @@ type LostError struct {
 }
 
 func (e *LostError) Error() string {
-	return fmt.Sprintf("the cache has lost pages of unit %d: its stamp is %d, and %d was written", e.Stamp.Unit, e.Have, e.Stamp.Known)
+	return fmt.Sprintf("the cache has lost pages of unit %d: its stamp is %d, and %d was written", e.Stamp.Unit, e.Have, e.Stamp.least())
 }
 
 // RunMark names the mark of a run's epoch.
@@ -77,11 +98,14 @@ func (w *Writer) cluster() bool {
 //go:embed stamp.lua
 var stampLua string
 
-// stamps are the commands that stamp every node. The text of the script is sent along: it is short, and a page whose
+// stamps are the commands that stamp every node, on which at least another stamp must be. The text of the script is sent along: it is short, and a page whose
 // stamp is refused because the server does not know the script would have to be stamped behind time.
-func (w *Writer) stamps(ctx context.Context, s Stamp, e Expiry) []*redis.Cmd {
+func (w *Writer) stamps(ctx context.Context, s Stamp, least int64, e Expiry) []*redis.Cmd {
 	var cmds []*redis.Cmd
-	args := []any{s.Unit, s.Value, s.Known, e.EndsAt.Add(e.After).UnixMilli()}
+	var args []any
+	for _, n := range s.args(least, e) {
+		args = append(args, n)
+	}
 	if !w.cluster() {
 		return []*redis.Cmd{redis.NewCmd(ctx, append([]any{"eval", stampLua, 2, s.key(oneTag[0]), s.Of.key()}, args...)...)}
 	}
@@ -105,11 +129,11 @@ func (s *Stamp) check(replies []*redis.Cmd) error {
 	return nil
 }
 
-// compare wants the stamp that was there to be none that is older than what is known. Behind it in the answer stands the
+// compare wants the stamp that was there to be none that is older than what must be there. Behind it in the answer stands the
 // number of the newest change.
 func (s *Stamp) compare(answer string) error {
 	was, seq, _ := strings.Cut(answer, " ")
-	if have, _ := strconv.ParseInt(was, 10, 64); have < s.Known {
+	if have, _ := strconv.ParseInt(was, 10, 64); have < s.least() {
 		return &LostError{Stamp: *s, Have: have}
 	}
 	s.Seq, _ = strconv.ParseInt(seq, 10, 64)

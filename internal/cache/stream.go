@@ -26,7 +26,8 @@ type Stream struct {
 	sent chan *sending
 
 	mu       sync.Mutex
-	deferred int // batches sent that are written by Wait; while there is one, those behind it are too
+	deferred int  // batches sent that are written by Wait; while there is one, those behind it are too
+	over     bool // a batch had to be written again: so are those behind it, and what follows is written by Wait
 }
 
 // sending is a batch that was sent and not waited for.
@@ -50,7 +51,7 @@ func (w *Writer) Stream(ctx context.Context) *Stream {
 func (s *Stream) Send(ctx context.Context, b *Batch, e Expiry) {
 	one := &sending{ctx: ctx, batch: b, expiry: e}
 	s.mu.Lock()
-	one.deferred = s.conn == nil || s.conn.broken() || s.deferred > 0 || !b.direct()
+	one.deferred = s.conn == nil || s.over || s.conn.broken() || s.deferred > 0 || !b.direct()
 	if one.deferred {
 		s.deferred++
 	}
@@ -72,8 +73,13 @@ func (s *Stream) Wait() error {
 		return err
 	}
 	left, err := s.conn.read(one.ctx, one.batch)
-	if err != nil {
-		// Nothing is known of it: it is written again, and what was sent behind it.
+	s.mu.Lock()
+	s.over = s.over || err != nil || !left.stamped
+	over := s.over
+	s.mu.Unlock()
+	if over {
+		// Nothing is known of it, or its stamp was refused. What was sent behind it stands on its stamp, and would take one
+		// that is not there for a loss: all of them are written again, in their order.
 		return s.w.Write(one.ctx, one.batch, one.expiry)
 	}
 	return s.w.rest(one.ctx, one.batch, one.expiry, left)
@@ -109,19 +115,13 @@ func (w *Writer) rest(ctx context.Context, b *Batch, e Expiry, left answers) err
 			return err
 		}
 	}
-	switch {
-	case b.Stamp == nil:
+	if b.Stamp == nil {
 		return nil
-	case left.stamped:
-		if err := b.Stamp.compare(left.stamp); err != nil || len(left.open) == 0 {
-			return err
-		}
-		return w.look(ctx, b)
 	}
-	stamps, pipe := w.stamps(ctx, *b.Stamp, e), w.client.Pipeline()
-	queue(ctx, pipe, stamps)
-	_, _ = pipe.Exec(ctx) // each reply holds its own error
-	return b.Stamp.check(stamps)
+	if err := b.Stamp.compare(left.stamp); err != nil || len(left.open) == 0 {
+		return err
+	}
+	return w.look(ctx, b)
 }
 
 // direct are the connections of a Writer's streams.

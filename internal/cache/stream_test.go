@@ -3,10 +3,12 @@ package cache
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/prewarm-go/prewarm/internal/dataset"
@@ -157,4 +159,85 @@ func TestAFrozenCacheHoldsUpAStreamNoLongerThanItsContext(t *testing.T) {
 	s.Send(ctx, b, e)
 	require.Error(t, s.Wait())
 	require.Error(t, ctx.Err())
+}
+
+func TestAPageBehindOneThatWasRefusedIsNotTakenForALoss(t *testing.T) {
+	t.Parallel()
+	client, e := open(t, testenv.OwnRedis(t).URL), later()
+	w := New(client)
+	s := newStream(t, w)
+	s.Send(t.Context(), page(Set, 0, 10, 1), e)
+	require.NoError(t, s.Wait())
+	require.NoError(t, client.ReplicaOf(t.Context(), "127.0.0.1", "1").Err())
+	s.Send(t.Context(), page(Set, 10, 10, 2), e)
+	require.Eventually(t, func() bool {
+		return strings.Contains(client.Info(t.Context(), "errorstats").Val(), "errorstat_READONLY:count=11")
+	}, time.Minute, time.Millisecond, "ten rows and a stamp")
+	require.NoError(t, client.ReplicaOf(t.Context(), "NO", "ONE").Err())
+	for number := 3; number <= 5; number++ {
+		s.Send(t.Context(), page(Set, number*10-10, 10, number), e)
+	}
+	for range 4 {
+		require.NoError(t, s.Wait())
+	}
+	require.EqualValues(t, 51, client.DBSize(t.Context()).Val(), "rows and the mark")
+	stamps, err := w.Stamps(t.Context(), []RunMark{{Run: "run", Epoch: 1}})
+	require.NoError(t, err)
+	require.Equal(t, map[int]int64{1: 5}, stamps[0])
+}
+
+// flushing is a connection that empties the server in the middle of a page.
+type flushing struct {
+	net.Conn
+	flush func()
+}
+
+func (c *flushing) Write(p []byte) (int, error) {
+	half := len(p) / 2
+	if half < 10_000 {
+		return c.Conn.Write(p)
+	}
+	n, err := c.Conn.Write(p[:half])
+	if err != nil {
+		return n, err
+	}
+	c.flush()
+	m, err := c.Conn.Write(p[half:])
+	return n + m, err
+}
+
+func TestAFlushInAUnitsFirstPageIsSeen(t *testing.T) {
+	t.Parallel()
+	for name, write := range map[string]func(t *testing.T, w *Writer, b *Batch) error{
+		"writer": func(t *testing.T, w *Writer, b *Batch) error { t.Helper(); return w.Write(t.Context(), b, later()) },
+		"stream": func(t *testing.T, w *Writer, b *Batch) error {
+			t.Helper()
+			s := newStream(t, w)
+			require.NotNil(t, s.conn)
+			s.Send(t.Context(), b, later())
+			return s.Wait()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := testenv.OwnRedis(t)
+			other := open(t, server.URL)
+			opts, err := redis.ParseURL(server.URL)
+			require.NoError(t, err)
+			opts.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+				return &flushing{Conn: conn, flush: func() {
+					require.Eventually(t, func() bool { return other.DBSize(t.Context()).Val() > 100 }, time.Minute, time.Millisecond)
+					require.NoError(t, other.FlushAll(t.Context()).Err())
+				}}, err
+			}
+			client := redis.NewClient(opts)
+			t.Cleanup(func() { require.NoError(t, client.Close()) })
+			b := page(Set, 0, 900, int(StampValue(1, 1)))
+			b.Stamp.Known = 0
+			var lost *LostError
+			require.ErrorAs(t, write(t, New(client), b), &lost)
+			require.Zero(t, lost.Stamp.Known, "as the ledger knows it")
+		})
+	}
 }

@@ -57,6 +57,11 @@ func (w *Writer) Write(ctx context.Context, b *Batch, e Expiry) error {
 	if b.err != nil {
 		return fmt.Errorf("write to the cache: %w", b.err)
 	}
+	if s := b.Stamp; s != nil && s.first() {
+		if err := w.open(ctx, *s, e); err != nil {
+			return err
+		}
+	}
 	b.wire.column, b.wire.order = b.Version.Column, b.Version.Order
 	for from := 0; from < len(b.cmds); {
 		if err := ctx.Err(); err != nil {
@@ -69,7 +74,7 @@ func (w *Writer) Write(ctx context.Context, b *Batch, e Expiry) error {
 		}
 		var stamps []*redis.Cmd
 		if to == len(b.cmds) && b.Stamp != nil {
-			stamps = w.stamps(ctx, *b.Stamp, e)
+			stamps = w.stamps(ctx, *b.Stamp, b.Stamp.least(), e)
 		}
 		if err := w.send(ctx, b, from, to, e, stamps); err != nil {
 			return err
@@ -112,6 +117,20 @@ func (w *Writer) send(ctx context.Context, b *Batch, from, to int, e Expiry, sta
 		_, _ = pipe.Exec(ctx) // each reply holds its own error
 	}
 	return b.Stamp.check(stamps)
+}
+
+// open stamps every node before the rows of a unit's first page.
+func (w *Writer) open(ctx context.Context, s Stamp, e Expiry) error {
+	opening, pipe := s.opening(), w.client.Pipeline()
+	stamps := w.stamps(ctx, opening, 0, e)
+	queue(ctx, pipe, stamps)
+	_, _ = pipe.Exec(ctx) // each reply holds its own error
+	for _, reply := range stamps {
+		if err := reply.Err(); err != nil {
+			return &WriteError{Failed: 1, Sent: 1, Key: s.key(oneTag[0]), Err: err}
+		}
+	}
+	return nil
 }
 
 func queue(ctx context.Context, pipe redis.Pipeliner, stamps []*redis.Cmd) {

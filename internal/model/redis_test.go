@@ -311,12 +311,19 @@ func (r *cacheServer) serve(ctx context.Context, cmds []redis.Cmder) error {
 			page = append(page, writeOf(c))
 		}
 	}
-	r.w.mu.Lock()
-	r.w.ghost.writing(a)
-	r.w.mu.Unlock()
-	what := fmt.Sprintf("cache: %s %s … (%d rows)", page[0].verb, page[0].key, len(page))
+	if len(page) > 0 {
+		r.w.mu.Lock()
+		r.w.ghost.writing(a)
+		r.w.mu.Unlock()
+	}
+	what := "cache: open a unit"
+	if len(page) > 0 {
+		what = fmt.Sprintf("cache: %s %s … (%d rows)", page[0].verb, page[0].key, len(page))
+	}
 	apply := func() {
-		r.apply(a, page)
+		if len(page) > 0 {
+			r.apply(a, page)
+		}
 		for _, s := range stamps {
 			r.stamp(s)
 		}
