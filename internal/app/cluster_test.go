@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -103,8 +104,26 @@ type pod struct {
 	id  string
 	cmd *exec.Cmd // nil: in this process
 	app *app.App
-	log *bytes.Buffer
+	log *output
 	end chan error // the process' end
+}
+
+// output is what a running process has written.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 // inProcess starts a pod in this process, under the race detector if the tests are.
@@ -132,7 +151,7 @@ func (c *cluster) serve() *pod {
 // start starts a program as a pod.
 func (c *cluster) start(program string) *pod {
 	c.t.Helper()
-	p := &pod{log: &bytes.Buffer{}, end: make(chan error, 1)}
+	p := &pod{log: &output{}, end: make(chan error, 1)}
 	p.cmd = exec.Command(program, "serve", "--config", c.config)
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()

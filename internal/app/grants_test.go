@@ -94,6 +94,7 @@ func TestWithTheDocumentedRightsAndNoOthersEverythingWorks(t *testing.T) {
 	c.until(failover, "loaded again", func() bool {
 		return c.number("SELECT COUNT(*) FROM events WHERE run_id = ? AND stage = 'cache_lost'", id) > 0 && c.queue.Exists(t.Context(), flag).Val() == 1
 	})
+	require.NotContains(t, first.log.String(), "denied")
 	for name, db := range map[string]*redis.Client{"queue": c.queue, "cache": c.cache} {
 		refused, err := db.ACLLog(t.Context(), 100).Result()
 		require.NoError(t, err)

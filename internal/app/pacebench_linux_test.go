@@ -293,8 +293,6 @@ func (b *bench) missed(due map[string]time.Time) (missed, of int) {
 	return missed, of
 }
 
-func (b *bench) number1(query string, args ...any) int { return b.cluster.number(query, args...) }
-
 // surge doubles the live load for a while, and looks at the time that the pods' slots spend reading.
 func (b *bench) surge(pods []*pod) *surge {
 	const before, crowd, after, step = 5 * time.Second, 12 * time.Second, 30 * time.Second, 250 * time.Millisecond

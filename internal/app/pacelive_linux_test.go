@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -86,7 +87,7 @@ func (l *liveLoad) one(ctx context.Context, conn *sql.Conn, database bool, due t
 			}
 			_ = rows.Close()
 		}
-	} else if err = l.cache.Get(ctx, liveKey(shop, user)).Err(); err == redis.Nil {
+	} else if err = l.cache.Get(ctx, liveKey(shop, user)).Err(); errors.Is(err, redis.Nil) {
 		err = nil
 	}
 	took := time.Since(due)

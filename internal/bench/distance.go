@@ -69,21 +69,32 @@ type chunk struct {
 // pass passes one direction on until it ends, and ends both.
 func (d *distance) pass(from, to net.Conn) {
 	under := make(chan chunk, 4096)
-	free := sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
+	free := make(chan []byte, 64)
 	d.wg.Go(func() {
 		defer func() { _ = from.Close(); _ = to.Close() }()
 		for c := range under {
-			time.Sleep(time.Until(c.due))
+			select {
+			case <-time.After(time.Until(c.due)):
+			case <-d.ctx.Done():
+				return
+			}
 			if _, err := to.Write(c.bytes); err != nil {
 				return
 			}
-			b := c.bytes[:cap(c.bytes)]
-			free.Put(&b)
+			select {
+			case free <- c.bytes[:cap(c.bytes)]:
+			default:
+			}
 		}
 	})
 	defer close(under)
 	for {
-		buf := *free.Get().(*[]byte)
+		var buf []byte
+		select {
+		case buf = <-free:
+		default:
+			buf = make([]byte, 64<<10)
+		}
 		n, err := from.Read(buf)
 		if n > 0 {
 			select {

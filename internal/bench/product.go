@@ -67,7 +67,7 @@ func (s *stand) product(ctx context.Context, width int, trip string) (f figures,
 	if err := s.announce(ctx, p, ledger); err != nil {
 		return f, err
 	}
-	idle, err := p.settle()
+	idle, err := p.settle(ctx)
 	if err != nil {
 		return f, err
 	}
@@ -199,13 +199,26 @@ func (s *stand) until(ctx context.Context, what, count string, want int) error {
 		if time.Now().After(limit) {
 			return fmt.Errorf("waited for: %s; %d of %d are", what, n, want)
 		}
-		time.Sleep(20 * time.Millisecond)
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
 // settle is the memory of the pod while it has nothing to do, in MiB; the peak is counted from there.
-func (p *pod) settle() (float64, error) {
-	time.Sleep(time.Second)
+func (p *pod) settle(ctx context.Context) (float64, error) {
+	if err := pause(ctx, time.Second); err != nil {
+		return 0, err
+	}
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.cmd.Process.Pid), []byte("5"), 0); err != nil {
 		return 0, err
 	}

@@ -40,7 +40,6 @@ type stand struct {
 	redis   *redis.Client
 	queueDB *redis.Client
 	closers []func() error
-	shops   int
 	ledgers int
 }
 

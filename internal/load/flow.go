@@ -135,17 +135,23 @@ func (f *flow) send(ctx, flowing context.Context) error {
 		if unit, err = f.stamp(unit, p); err != nil {
 			return err
 		}
-		p.unit, p.sentAt = unit, time.Now()
-		p.ctx, p.cancel = context.WithTimeout(ctx, writeTime(p.batch.Bytes()))
-		done := p.done // the page is others' from here on
-		if p.batch.Len() > 0 {
-			f.stream.Send(p.ctx, &p.batch, f.Expiry)
-		}
-		f.sent <- p
-		if done {
+		p.unit = unit
+		if f.dispatch(ctx, p) {
 			return nil
 		}
 	}
+}
+
+// dispatch sends a page, which is others' from then on, and says whether it was the last.
+func (f *flow) dispatch(ctx context.Context, p *page) (last bool) {
+	last = p.done
+	p.sentAt = time.Now()
+	p.ctx, p.cancel = context.WithTimeout(ctx, writeTime(p.batch.Bytes()))
+	if p.batch.Len() > 0 {
+		f.stream.Send(p.ctx, &p.batch, f.Expiry)
+	}
+	f.sent <- p
+	return last
 }
 
 // answers takes the answers to what was sent. What is behind a page that was not written does not count, though it may be
