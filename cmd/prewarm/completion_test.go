@@ -1,22 +1,21 @@
 package main
 
 import (
-	"errors"
 	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/prewarm-go/prewarm/internal/servers"
 	"github.com/prewarm-go/prewarm/internal/testenv"
 )
 
 // inShell runs a script; a shell that is not installed skips the test.
 func inShell(t *testing.T, script string, argv ...string) string {
 	t.Helper()
-	if _, err := exec.LookPath(argv[0]); err != nil {
-		testenv.Skip(t, errors.New(argv[0]+" is not in PATH"))
-	}
+	_, err := servers.Find(argv[0], argv[0])
+	testenv.Need(t, err)
 	c := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
 	c.Stdin = strings.NewReader(script)
 	out, err := c.CombinedOutput()

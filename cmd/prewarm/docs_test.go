@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -19,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/prewarm-go/prewarm/docs"
+	"github.com/prewarm-go/prewarm/internal/servers"
 	"github.com/prewarm-go/prewarm/internal/testenv"
 )
 
@@ -52,9 +52,8 @@ const stackTime = 30 * time.Second // for the pod to be ready, and for a run
 func newReader(t *testing.T) *reader {
 	t.Helper()
 	for _, program := range []string{"bash", "curl", "redis-cli"} {
-		if _, err := exec.LookPath(program); err != nil {
-			testenv.Skip(t, fmt.Errorf("%s is not in PATH", program))
-		}
+		_, err := servers.Find(program, program)
+		testenv.Need(t, err)
 	}
 	db, redis := testenv.GrantsMySQL(t), testenv.OwnRedis(t)
 	listen, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

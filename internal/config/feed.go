@@ -20,6 +20,7 @@ func (p *problems) feed(f Feed) {
 	}
 	if f.Stream.Redis != nil {
 		p.redis("feed.stream.redis", *f.Stream.Redis)
+		p.noEviction("feed.stream.redis", *f.Stream.Redis)
 	}
 }
 

@@ -30,6 +30,9 @@ func (p *problems) http(h HTTP) {
 	if h.TLS != nil && h.TLS.CertFile == "" {
 		p.add("http.tls.cert_file", "is missing", "give the server's cert_file and key_file")
 	}
+	if h.TLS != nil && h.TLS.ServerName != "" {
+		p.add("http.tls.server_name", "is for connections to a server, and this is one", "remove it: the name stands in the certificate")
+	}
 	p.webURL("http.public_url", h.Public)
 }
 

@@ -26,6 +26,7 @@ func (c Config) Validate() error {
 	p.redis("queue", c.Queue)
 	if c.Cache != nil {
 		p.redis("cache", *c.Cache)
+		p.noEviction("cache", *c.Cache)
 	}
 	p.dsn("ledger.dsn", c.Ledger.DSN, true)
 	p.atLeast("ledger.pool", c.Ledger.Pool, 2) // one connection waits for the migration lock while another migrates
@@ -66,6 +67,13 @@ func (p *problems) redis(field string, r Redis) {
 		p.address(fmt.Sprintf("%s.addrs[%d]", field, i), a)
 	}
 	p.certificates(field+".tls", r.TLS)
+}
+
+// noEviction refuses an acceptance that is the queue's only.
+func (p *problems) noEviction(field string, r Redis) {
+	if r.AllowEviction {
+		p.add(field+".allow_eviction", "is for the queue only", "remove it: what is written here may be evicted, and prewarm loads it again")
+	}
 }
 
 // dsn checks no more than what the driver could not tell without showing the password.

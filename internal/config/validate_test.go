@@ -34,6 +34,8 @@ func TestValidateNamesFieldAndRemedy(t *testing.T) {
 		"http.tokens[0].token":         "http: {tokens: [{name: a, role: viewer}]}",
 		"http.tokens[1].token":         "http: {tokens: [{name: a, role: viewer, token: b}, {name: c, role: viewer, token: b}]}",
 		"http.tls.cert_file":           "http: {tls: {ca_file: x}}",
+		"http.tls.server_name":         "http: {tls: {cert_file: x, key_file: x, server_name: x}}",
+		"cache.allow_eviction":         "cache: {url: 'redis://x', allow_eviction: true}",
 		"http.public_url":              "http: {public_url: \"prewarm.example.com\"}",
 		"alerts.repeat":                "alerts: {repeat: -1s}",
 		"alerts.resolve_after":         "alerts: {resolve_after: 1s}",

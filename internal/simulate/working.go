@@ -1,0 +1,98 @@
+package simulate
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/prewarm-go/prewarm/internal/pace"
+)
+
+// inForce is the sum of what the pods make of what they heard.
+func (e *evening) inForce(now time.Time, st state) (width int, paused bool) {
+	pods := make([]string, st.pods)
+	for i := range pods {
+		pods[i] = fmt.Sprint("pod-", i)
+	}
+	p := &pace.Published{Pods: pods, Result: e.result}
+	for _, pod := range pods {
+		var slots int
+		slots, paused, _ = pace.Share(p, e.heard, now, pod, e.Width)
+		width += slots
+	}
+	return width, paused
+}
+
+// busy is how many slots find work.
+func (e *evening) busy(now time.Time) int {
+	n := 0
+	for _, r := range e.open {
+		if !r.start.After(now) {
+			n += e.units(r.left[0]) + e.units(r.left[1])
+		}
+	}
+	return n
+}
+
+// work lets the slots work for a tick, the earliest deadline first, and says how many were at work on average.
+func (e *evening) work(now time.Time, width, slow float64) float64 {
+	dt := pace.Tick.Seconds()
+	budget := width * dt
+	var did, rows [2]float64 // slot seconds and rows
+	keep, works := e.open[:0], e.works[:0]
+	for i, r := range e.open {
+		w := e.works[i]
+		if budget > 0 && !r.start.After(now) {
+			for d := range r.left {
+				cost := e.RowSeconds[d] * slow
+				used := max(min(r.left[d]*cost, float64(e.units(r.left[d]))*dt, budget), 0)
+				budget -= used
+				did[d] += used
+				rows[d] += used / cost
+				r.left[d] -= used / cost
+			}
+			r.begun = true
+			w = e.weighOne(&r)
+		}
+		if r.left[0] > 0.5 || r.left[1] > 0.5 || !r.begun {
+			keep, works = append(keep, r), append(works, w)
+			continue
+		}
+		o := &e.out.Outcomes[r.broadcast]
+		o.Ready = now.Add(pace.Tick)
+		o.Late = max(o.Ready.Sub(o.Deadline), 0)
+	}
+	e.works = works
+	e.open = keep
+	for d := range rows {
+		if n := int64(rows[d]); n > 0 {
+			e.Rates[d] = e.Rates[d].Learn(pace.Sample{
+				Rows: n, Bytes: 300 * n, Time: time.Duration(did[d] * e.noise() * float64(time.Second)),
+			}, now.Add(pace.Tick))
+		}
+	}
+	return (width*dt - budget) / dt
+}
+
+// sense feeds the signals with what the servers felt.
+func (e *evening) sense(now time.Time, st state, slots, slow float64) {
+	if st.blind {
+		return
+	}
+	if slots > 0 {
+		e.pages.Observe(e.RowSeconds[0]*slow*e.noise(), now)
+	}
+	e.threads.Observe(1+(0.2*st.live+0.5*slots)*slow*e.noise(), now)
+}
+
+func (e *evening) noise() float64 { return max(1+e.Noise*e.rand.NormFloat64(), 0.1) }
+
+// backlog is the true work left, in slot seconds.
+func backlog(open []run, s *Scenario) float64 {
+	sum := 0.0
+	for _, r := range open {
+		for d, rows := range r.left {
+			sum += rows * s.RowSeconds[d]
+		}
+	}
+	return sum
+}
