@@ -20,20 +20,15 @@ type Page struct {
 // ReadPage visits up to limit rows of (after, to] in the order of `by`. An error of visit ends the page and is returned as
 // it is.
 func (b *Bound) ReadPage(ctx context.Context, shop, after, to string, limit int, visit Visit) (Page, error) {
-	return b.readPage(ctx, b.src.db, b.selects, shop, after, to, limit, visit)
+	return b.readPage(ctx, nil, b.selects, shop, after, to, limit, visit)
 }
 
 // ReadKeys is ReadPage for those who need keys alone: columns that are not in the key are NULL.
 func (b *Bound) ReadKeys(ctx context.Context, shop, after, to string, limit int, visit Visit) (Page, error) {
-	return b.readPage(ctx, b.src.db, b.keys, shop, after, to, limit, visit)
+	return b.readPage(ctx, nil, b.keys, shop, after, to, limit, visit)
 }
 
-// queryer is a database or one connection to it.
-type queryer interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-func (b *Bound) readPage(ctx context.Context, on queryer, selects []string, shop, after, to string, limit int, visit Visit) (Page, error) {
+func (b *Bound) readPage(ctx context.Context, on *sql.Conn, selects []string, shop, after, to string, limit int, visit Visit) (Page, error) {
 	var page Page
 	s, err := b.pageScan(shop, after, to)
 	if err != nil {
@@ -76,7 +71,7 @@ func (b *Bound) ReadAll(ctx context.Context, shop string, visit Visit) error {
 	for i := range args {
 		args[i] = arg
 	}
-	_, err = b.each(ctx, b.src.db, b.query.With("?"), args, visit)
+	_, err = b.each(ctx, nil, b.query.With("?"), args, visit)
 	return err
 }
 
@@ -98,26 +93,6 @@ func (b *Bound) pageScan(shop, after, to string) (Scan, error) {
 	}
 	s.Where = b.spec.Where
 	return s, nil
-}
-
-// each visits the rows of a statement; stopped says that visit wanted no more.
-func (b *Bound) each(ctx context.Context, on queryer, query string, args []any, visit Visit) (stopped bool, err error) {
-	rows, err := on.QueryContext(ctx, query, args...)
-	if err != nil {
-		return false, b.errorf("read rows", err)
-	}
-	defer rows.Close()
-	row, into := rowBuffer(b.width)
-	for rows.Next() {
-		if err := rows.Scan(into...); err != nil {
-			return false, b.errorf("read rows", err)
-		}
-		more, err := visit(row)
-		if err != nil || !more {
-			return true, err
-		}
-	}
-	return false, b.errorf("read rows", rows.Err())
 }
 
 // rowBuffer is a row and what Scan takes to fill it.

@@ -1,0 +1,144 @@
+package source
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+)
+
+// each visits the rows of a statement; stopped says that visit wanted no more. on is the connection to use; nil is any.
+//
+// The rows come from the driver itself: database/sql takes a lock for every row and finds out for every value what it is to
+// be turned into, which is a seventh of the time for which a row keeps the processor.
+func (b *Bound) each(ctx context.Context, on *sql.Conn, query string, args []any, visit Visit) (stopped bool, err error) {
+	v := visiting{width: b.width, visit: visit}
+	if on != nil {
+		err = v.on(ctx, on, query, args)
+	} else {
+		err = v.anywhere(ctx, b.src.db, query, args)
+	}
+	if v.failed != nil {
+		return true, v.failed
+	}
+	return v.stopped, b.errorf("read rows", err)
+}
+
+// visiting is how far the rows of a statement have been visited.
+type visiting struct {
+	width   int
+	visit   Visit
+	any     bool  // there was a row
+	stopped bool  // visit wanted no more
+	failed  error // visit's own
+}
+
+// anywhere uses a connection of the pool, and another one if the first turns out to be broken.
+func (v *visiting) anywhere(ctx context.Context, db *sql.DB, query string, args []any) error {
+	for again := true; ; again = false {
+		conn, err := db.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		err = v.on(ctx, conn, query, args)
+		_ = conn.Close() // the statement is over
+		if !errors.Is(err, driver.ErrBadConn) || v.any || !again {
+			return err
+		}
+	}
+}
+
+func (v *visiting) on(ctx context.Context, conn *sql.Conn, query string, args []any) error {
+	return conn.Raw(func(c any) error {
+		rows, err := queryDriver(ctx, c, query, args)
+		if err != nil {
+			return err
+		}
+		return errors.Join(v.rows(rows), rows.Close())
+	})
+}
+
+// errDriver: the statement cannot be run on the driver's own interface. Neither the MySQL driver with interpolated
+// parameters nor the embedded one says so.
+var errDriver = errors.New("the database driver has no direct queries")
+
+func queryDriver(ctx context.Context, conn any, query string, args []any) (driver.Rows, error) {
+	q, ok := conn.(driver.QueryerContext)
+	if !ok {
+		return nil, errDriver
+	}
+	values := make([]driver.NamedValue, len(args))
+	for i, arg := range args {
+		values[i] = driver.NamedValue{Ordinal: i + 1, Value: arg}
+		var err error
+		if checker, ok := conn.(driver.NamedValueChecker); ok {
+			err = checker.CheckNamedValue(&values[i])
+		} else {
+			values[i].Value, err = driver.DefaultParameterConverter.ConvertValue(arg)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	rows, err := q.QueryContext(ctx, query, values)
+	if errors.Is(err, driver.ErrSkip) {
+		return nil, errDriver
+	}
+	return rows, err
+}
+
+func (v *visiting) rows(rows driver.Rows) error {
+	if n := len(rows.Columns()); n != v.width {
+		return fmt.Errorf("the statement has %d columns, and %d were expected", n, v.width)
+	}
+	values, row, text := make([]driver.Value, v.width), make([]sql.RawBytes, v.width), make([]byte, 0, 256)
+	for {
+		if err := rows.Next(values); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		v.any = true
+		text = text[:0]
+		for i, value := range values {
+			row[i], text = rawBytes(text, value)
+		}
+		more, err := v.visit(row)
+		if err != nil || !more {
+			v.stopped, v.failed = true, err
+			return nil
+		}
+	}
+}
+
+// rawBytes is a value as database/sql would scan it into a sql.RawBytes. Those that are not bytes are appended to text.
+func rawBytes(text []byte, value driver.Value) (sql.RawBytes, []byte) {
+	from := len(text)
+	switch v := value.(type) {
+	case nil:
+		return nil, text
+	case []byte:
+		return v, text
+	case string:
+		text = append(text, v...)
+	case int64:
+		text = strconv.AppendInt(text, v, 10)
+	case uint64:
+		text = strconv.AppendUint(text, v, 10)
+	case float64:
+		text = strconv.AppendFloat(text, v, 'g', -1, 64)
+	case float32:
+		text = strconv.AppendFloat(text, float64(v), 'g', -1, 32)
+	case bool:
+		text = strconv.AppendBool(text, v)
+	case time.Time:
+		text = v.AppendFormat(text, time.RFC3339Nano)
+	default:
+		text = fmt.Append(text, v)
+	}
+	return sql.RawBytes(text[from:len(text):len(text)]), text
+}
