@@ -97,9 +97,11 @@ func (v *visiting) rows(rows driver.Rows) error {
 	}
 	values, row, text := make([]driver.Value, v.width), make([]sql.RawBytes, v.width), make([]byte, 0, 256)
 	for {
-		if err := rows.Next(values); errors.Is(err, io.EOF) {
+		err := rows.Next(values)
+		if errors.Is(err, io.EOF) {
 			return nil
-		} else if err != nil {
+		}
+		if err != nil {
 			return err
 		}
 		v.any = true
@@ -107,9 +109,9 @@ func (v *visiting) rows(rows driver.Rows) error {
 		for i, value := range values {
 			row[i], text = rawBytes(text, value)
 		}
-		more, err := v.visit(row)
-		if err != nil || !more {
-			v.stopped, v.failed = true, err
+		var more bool
+		if more, v.failed = v.visit(row); v.failed != nil || !more {
+			v.stopped = true
 			return nil
 		}
 	}
