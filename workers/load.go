@@ -79,6 +79,9 @@ func (h *LoadHandler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	if err != nil {
 		return badTask(ctx, h.Alerts, t, err)
 	}
+	if err := h.await(ctx, beginWithin, nil); err != nil {
+		return &later{in: time.Second, why: err.Error()}
+	}
 	task, err := h.look(ctx, p)
 	if err != nil {
 		return h.unavailable(err)
@@ -91,12 +94,6 @@ func (h *LoadHandler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 		h.Metrics.drop(why)
 		h.Log.DebugContext(ctx, "dropped task", "task", id, "run", p.Run, "unit", p.Unit, "why", why)
 		return nil
-	}
-	if h.draining() {
-		return &later{in: time.Second, why: "the pod is being stopped"}
-	}
-	if why := h.held(); why != "" {
-		return &later{in: serverAway, why: why}
 	}
 	if err := h.giveWay(ctx, task); err != nil {
 		return err
@@ -235,6 +232,9 @@ func (h *LoadHandler) load(ctx context.Context, run ledger.Run, u ledger.Unit, h
 }
 
 const (
+	// beginWithin is how long a slot keeps a task that it may not begin, so that it begins at once when it may. The
+	// reconciliation replaces tasks that are active and not claimed for 10 s: their pod may be dead.
+	beginWithin = 8 * time.Second
 	// holdFor is how long a slot keeps its unit while the cluster is held, before it hands it back.
 	holdFor = 20 * time.Second
 	// holdStep is how often it asks meanwhile.
@@ -251,18 +251,26 @@ func (h *LoadHandler) held() string {
 
 // proceed waits while the cluster is held, and says why a unit must not go on to its next page.
 func (h *LoadHandler) proceed(ctx context.Context, hand *hand) error {
+	return h.await(ctx, holdFor, &hand.paused)
+}
+
+// await waits while the cluster is held, and says why work must be handed back: when it has waited for long, or must not
+// wait. paused is of the unit; nil for none.
+func (h *LoadHandler) await(ctx context.Context, most time.Duration, paused *atomic.Pointer[string]) error {
 	for waited := time.Duration(0); ; waited += holdStep {
 		if h.draining() {
 			return fmt.Errorf("%w: the pod is being stopped", load.ErrHandBack)
 		}
-		if why := hand.paused.Load(); why != nil {
-			return fmt.Errorf("%w: %s", load.ErrHandBack, *why)
+		if paused != nil {
+			if why := paused.Load(); why != nil {
+				return fmt.Errorf("%w: %s", load.ErrHandBack, *why)
+			}
 		}
 		why := h.held()
 		if why == "" {
 			return nil
 		}
-		if waited >= holdFor {
+		if waited >= most {
 			return fmt.Errorf("%w: %s", load.ErrHandBack, why)
 		}
 		select {

@@ -65,6 +65,7 @@ type Loop struct {
 	looks int              // decisions, for what is not done at each
 	late  map[string]doubt // by run, of those that were expected to be late
 	pods  []string         // that lived at the last decision
+	hand  *Override        // what somebody had set at the last decision
 }
 
 const (
@@ -100,7 +101,8 @@ func (l *Loop) Run(ctx context.Context) {
 	}
 }
 
-// feel looks at the signals between two decisions, and says whether the next one is due: the work is to stop, or may go on.
+// feel looks at the signals between two decisions, and says whether the next one is due: the work is to stop, or may go on,
+// or somebody has set the width by hand.
 func (l *Loop) feel(ctx context.Context) bool {
 	if l.Feel != nil {
 		ctx, cancel := context.WithTimeout(ctx, guard.ReadTime)
@@ -108,7 +110,18 @@ func (l *Loop) feel(ctx context.Context) bool {
 		l.Feel(ctx, l.pods)
 	}
 	stop := guard.Worst(l.Watch.Judge(time.Now())).Zone == guard.Stop
-	return stop != l.state.Stopped
+	return stop != l.state.Stopped || l.steered(ctx)
+}
+
+// steered says whether somebody has set the width, or set it free, since the last decision.
+func (l *Loop) steered(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, guard.ReadTime)
+	defer cancel()
+	now, err := ReadOverride(ctx, l.Ledger)
+	if err != nil || now == nil || l.hand == nil {
+		return err == nil && now != l.hand
+	}
+	return *now != *l.hand
 }
 
 // begin takes the last leader's state over. Its own term is a time of the ledger's clock, which grows with each.
@@ -145,7 +158,7 @@ func (l *Loop) Once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.pods = pods
+	l.pods, l.hand = pods, in.Override
 	verdicts := l.Watch.Judge(time.Now())
 	in.Guard = guard.Worst(verdicts)
 	was, stopped := l.state.Width, l.state.Stopped

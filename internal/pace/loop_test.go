@@ -333,3 +333,23 @@ func TestASignalThatStopsIsObeyedBetweenTwoDecisionsAndLevelsAreKept(t *testing.
 	}
 	require.Contains(t, string(c.levels), `"redis_latency{cache}":{"value":0.00`)
 }
+
+func TestAHandOnTheWidthIsFeltBetweenTwoDecisions(t *testing.T) {
+	t.Parallel()
+	c := evening()
+	l := newLoop(c)
+	c.tick(t, l)
+	require.False(t, l.feel(t.Context()))
+	c.override = &Override{Pause: true, Until: c.now.Add(time.Hour), Who: "anna", Why: "maintenance"}
+	require.True(t, l.feel(t.Context()), "set")
+	c.tick(t, l)
+	require.False(t, l.feel(t.Context()))
+	c.override = &Override{Pin: 3, Until: c.now.Add(time.Hour), Who: "anna", Why: "maintenance"}
+	require.True(t, l.feel(t.Context()), "changed")
+	c.tick(t, l)
+	c.override = nil
+	require.True(t, l.feel(t.Context()), "set free")
+	c.tick(t, l)
+	c.err = errors.New("no route")
+	require.False(t, l.feel(t.Context()), "what cannot be read is no change")
+}
