@@ -27,6 +27,7 @@ const (
 	DailyReport       = "daily_report"       // the summary of the day before
 	BroadcastEnded    = "broadcast_ended"    // a broadcast ended before its run was ready
 	FeedGap           = "feed_gap"           // changes were gone before they could be read
+	RefreshLate       = "refresh_late"       // changed rows are not looked for when they should be
 	RefreshFailed     = "refresh_failed"     // changed rows cannot be brought into the cache
 )
 
@@ -63,6 +64,7 @@ var kinds = map[string]lasting{
 	AuditBroken:       {},
 	DailyReport:       {},
 	BroadcastEnded:    {},
+	RefreshLate:       {},
 }
 
 // Names are all of them, in order.

@@ -38,7 +38,8 @@ func (a *App) keepFresh(bound []*source.Bound, loader *load.Loader, settler *loa
 		intake: &refresh.Intake{Ledger: a.ledger, Datasets: list, Metrics: metrics},
 		worker: &refresh.Worker{Ledger: a.ledger, Loader: loader, Datasets: datasets, Expire: a.cfg.Policy.Expire, Pod: a.id, Hold: a.pacer.held,
 			Alerts: a.alerts, Metrics: metrics, Log: a.log},
-		schedule: &refresh.Scheduler{Ledger: a.ledger, Loader: loader, Datasets: finding, Expire: a.cfg.Policy.Expire, Hold: a.pacer.held, Metrics: metrics, Log: a.log,
+		schedule: &refresh.Scheduler{Ledger: a.ledger, Loader: loader, Datasets: finding, Expire: a.cfg.Policy.Expire, Hold: a.pacer.held,
+			Within: a.cfg.Policy.FreshWithin, Alerts: a.alerts, Metrics: metrics, Log: a.log,
 			Publish: func(ctx context.Context, shop string) error { return a.publish(ctx, settler, shop) }},
 	}
 	a.followStream()

@@ -76,6 +76,7 @@ type Policy struct {
 	MaxRejects   int           `yaml:"max_rejects"`   // rows of a unit that may fail to encode before the unit fails; default 100
 	MaxBroadcast time.Duration `yaml:"max_broadcast"` // longest broadcast that is believed; default 48h
 	MaxAhead     time.Duration `yaml:"max_ahead"`     // furthest announcement that is believed; default 720h
+	FreshWithin  time.Duration `yaml:"fresh_within"`  // a refresh of a shop in the cache that is later than this is told; default 10m
 	PodDead      time.Duration `yaml:"pod_dead"`      // a pod whose heartbeat is older is dead; default 10s
 	Watch        Watch         `yaml:"watch"`
 	Retry        Retry         `yaml:"retry"`

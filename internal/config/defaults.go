@@ -34,6 +34,7 @@ func Defaults() Config {
 			MaxRejects:   100,
 			MaxBroadcast: 48 * time.Hour,
 			MaxAhead:     720 * time.Hour,
+			FreshWithin:  10 * time.Minute,
 			PodDead:      10 * time.Second,
 			Watch:        Watch{NoProgress: 40 * time.Minute, Overtime: time.Hour, AtLeast: time.Minute},
 			Retry:        Retry{Attempts: 3, Backoff: Backoff{First: 5 * time.Second, Max: 2 * time.Minute}},

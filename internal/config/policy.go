@@ -27,6 +27,7 @@ func (p *problems) policy(c Config) {
 	p.duration("policy.expire.after_end", po.Expire.AfterEnd, 0, true)
 	p.duration("policy.expire.jitter", po.Expire.Jitter, 0, true)
 	p.duration("policy.lease", po.Lease, minLease, false)
+	p.duration("policy.fresh_within", po.FreshWithin, time.Second, false)
 	p.duration("policy.pod_dead", po.PodDead, time.Second, false)
 	p.duration("policy.watch.no_progress", po.Watch.NoProgress, po.Watch.AtLeast, false)
 	p.duration("policy.watch.overtime", po.Watch.Overtime, po.Watch.AtLeast, false)

@@ -11,6 +11,7 @@ type Metrics struct {
 	changes *prometheus.CounterVec
 	rows    *prometheus.CounterVec
 	wait    prometheus.Histogram
+	late    *prometheus.GaugeVec
 }
 
 // NewMetrics registers them.
@@ -26,8 +27,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "prewarm_change_seconds", Help: "Time from when a change was noted until its row was in the cache.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
 		}),
+		late: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "prewarm_refresh_overdue_seconds",
+			Help: "How long ago changed rows of the shop that waits longest should have been looked for, by dataset; 0: all are in time. Of the pod that leads.",
+		}, []string{"dataset"}),
 	}
-	reg.MustRegister(m.changes, m.rows, m.wait)
+	reg.MustRegister(m.changes, m.rows, m.wait, m.late)
 	return m
 }
 
@@ -42,6 +47,19 @@ func (m *Metrics) done(dataset string, written, removed int64, rejected int) {
 		m.rows.WithLabelValues(dataset, "written").Add(float64(written))
 		m.rows.WithLabelValues(dataset, "removed").Add(float64(removed))
 		m.rows.WithLabelValues(dataset, "rejected").Add(float64(rejected))
+	}
+}
+
+func (m *Metrics) overdue(dataset string, by time.Duration) {
+	if m != nil {
+		m.late.WithLabelValues(dataset).Set(by.Seconds())
+	}
+}
+
+// nobody forgets what only the pod that leads knows.
+func (m *Metrics) nobody() {
+	if m != nil {
+		m.late.Reset()
 	}
 }
 

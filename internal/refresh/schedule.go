@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/prewarm-go/prewarm/internal/alert"
 	"github.com/prewarm-go/prewarm/internal/cache"
 	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/ledger"
@@ -37,6 +39,8 @@ type Scheduler struct {
 	Expire   config.Expire
 	Hold     func() string                                // why nothing may be done now, in the whole cluster; "": go on. nil: never
 	Publish  func(ctx context.Context, shop string) error // tells how fresh a shop is now
+	Within   time.Duration                                // how late a refresh may be before it is told
+	Alerts   *alert.Dispatcher
 	Metrics  *Metrics
 	Log      *slog.Logger
 }
@@ -67,6 +71,7 @@ func scheduled(d Finding) bool {
 func (s *Scheduler) Run(ctx context.Context) {
 	tick := time.NewTicker(dueEvery)
 	defer tick.Stop()
+	defer s.Metrics.nobody()
 	for {
 		select {
 		case <-ctx.Done():
@@ -81,9 +86,6 @@ func (s *Scheduler) Run(ctx context.Context) {
 
 // round refreshes what is due now.
 func (s *Scheduler) round(ctx context.Context) error {
-	if s.Hold != nil && s.Hold() != "" {
-		return nil
-	}
 	all, err := s.Ledger.Fresh(ctx)
 	if err != nil {
 		return err
@@ -96,13 +98,17 @@ func (s *Scheduler) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var due []ledger.Fresh
-	for _, f := range all {
-		if d, ok := s.Datasets[f.Dataset]; ok && scheduled(d) && !paused(switches, f) && !now.Before(dueAt(f, d.Spec().Refreshed().Every)) {
-			due = append(due, f)
-		}
+	all = slices.DeleteFunc(all, func(f ledger.Fresh) bool {
+		d, ok := s.Datasets[f.Dataset]
+		return !ok || !scheduled(d) || paused(switches, f)
+	})
+	s.watch(ctx, now, all)
+	if s.Hold != nil && s.Hold() != "" {
+		return nil
 	}
-	return s.each(ctx, due)
+	return s.each(ctx, slices.DeleteFunc(all, func(f ledger.Fresh) bool {
+		return now.Before(dueAt(f, s.Datasets[f.Dataset].Spec().Refreshed().Every))
+	}))
 }
 
 // dueAt is pure: a shop that has just begun to be read needs no refresh yet.
