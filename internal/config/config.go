@@ -66,18 +66,20 @@ type Policy struct {
 	Lead         time.Duration `yaml:"lead"`         // earliest start = starts_at - this, so more than ready_before; default 3h
 	ReadyWhen    string        `yaml:"ready_when"`   // a run is announced: loaded (default), sampled or audited
 	Expire       Expire        `yaml:"expire"`
-	Lease        time.Duration `yaml:"lease"`         // of a shop; default 5m
-	PageRows     int           `yaml:"page_rows"`     // of the first page; then PageTime decides; default 500
-	PageTime     time.Duration `yaml:"page_time"`     // that the reading of a page should take of the server's time; default 0.5ms
-	PageRowsMin  int           `yaml:"page_rows_min"` // a page never has fewer, unless PageRows or PageRowsMax is lower; default 200: smaller ones cost speed and spare the live load little
-	PageRowsMax  int           `yaml:"page_rows_max"` // a page never has more, unless PageRows is more; default 5000, or PageRows if that is set to another size than its default
-	PageBytes    int           `yaml:"page_bytes"`    // a page ends early at this many bytes; default 4 MiB
-	UnitRows     int           `yaml:"unit_rows"`     // about this many rows a unit; default 10000
-	MaxRejects   int           `yaml:"max_rejects"`   // rows of a unit that may fail to encode before the unit fails; default 100
-	MaxBroadcast time.Duration `yaml:"max_broadcast"` // longest broadcast that is believed; default 48h
-	MaxAhead     time.Duration `yaml:"max_ahead"`     // furthest announcement that is believed; default 720h
-	FreshWithin  time.Duration `yaml:"fresh_within"`  // a refresh of a shop in the cache that is later than this is told; default 10m
-	PodDead      time.Duration `yaml:"pod_dead"`      // a pod whose heartbeat is older is dead; default 10s
+	Lease        time.Duration `yaml:"lease"`                   // of a shop; default 5m
+	PageRows     int           `yaml:"page_rows"`               // of the first page; then PageTime decides; default 500
+	PageTime     time.Duration `yaml:"page_time"`               // that the reading of a page should take of the server's time; default 0.5ms
+	PageRowsMin  int           `yaml:"page_rows_min"`           // a page never has fewer, unless PageRows or PageRowsMax is lower; default 200: smaller ones cost speed and spare the live load little
+	PageRowsMax  int           `yaml:"page_rows_max"`           // a page never has more, unless PageRows is more; default 5000, or PageRows if that is set to another size than its default
+	PageBytes    int           `yaml:"page_bytes"`              // a page ends early at this many bytes; default 4 MiB
+	UnitRows     int           `yaml:"unit_rows"`               // about this many rows a unit; default 10000
+	MaxRejects   int           `yaml:"max_rejects"`             // rows of a unit that may fail to encode before the unit fails; default 100
+	MaxBroadcast time.Duration `yaml:"max_broadcast"`           // longest broadcast that is believed; default 48h
+	MaxAhead     time.Duration `yaml:"max_ahead"`               // furthest announcement that is believed; default 720h
+	FreshWithin  time.Duration `yaml:"fresh_within"`            // a refresh of a shop in the cache that is later than this is told; default 10m
+	PodDead      time.Duration `yaml:"pod_dead"`                // a pod whose heartbeat is older is dead; default 10s
+	HashKey      string        `yaml:"hash_key,omitempty"`      // the secret of datasets[].hash
+	HashKeyFile  string        `yaml:"hash_key_file,omitempty"` // read at start
 	Watch        Watch         `yaml:"watch"`
 	Retry        Retry         `yaml:"retry"`
 }

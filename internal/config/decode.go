@@ -121,7 +121,8 @@ func (d *decoder) fields(dst reflect.Value, node ast.Node, field string) {
 		key := keyOf(kv)
 		f, ok := fieldNamed(dst, key)
 		if !ok {
-			d.at(lineOf(kv.Key), join(field, key), "unknown field", suggest(key, fieldNames(dst.Type())))
+			known := slices.DeleteFunc(fieldNames(dst.Type()), func(name string) bool { return name == unnamed })
+			d.at(lineOf(kv.Key), join(field, key), "unknown field", suggest(key, known))
 			continue
 		}
 		d.value(f, kv.Value, join(field, key))
@@ -181,12 +182,15 @@ func (d *decoder) failed(field string) bool {
 
 func fieldNamed(dst reflect.Value, key string) (reflect.Value, bool) {
 	for i, name := range fieldNames(dst.Type()) {
-		if name == key {
+		if name == key && key != unnamed {
 			return dst.Field(i), true
 		}
 	}
 	return reflect.Value{}, false
 }
+
+// unnamed stands in the place of a name where a field is none of the file's.
+const unnamed = "-"
 
 // fieldNames is a struct's names in YAML, by field index.
 func fieldNames(t reflect.Type) []string {

@@ -50,7 +50,7 @@ func Defaults() Config {
 	}
 }
 
-// Fill sets what depends on other fields and was left out: the cache, pools, limits. Load calls it; a Config that is
+// Fill sets what depends on other fields and was left out: the cache, pools, limits, datasets' keys. Load calls it; a Config that is
 // built in code needs it too.
 func (c *Config) Fill() {
 	if c.Cache == nil {
@@ -78,6 +78,11 @@ func (c *Config) Fill() {
 			s.StatementTime = DefaultStatementTime
 		}
 		c.Sources[name] = s
+	}
+	for i := range c.Datasets {
+		if d := &c.Datasets[i]; len(d.Hash) > 0 {
+			d.HashKey = c.Policy.HashKey
+		}
 	}
 	c.Alerts.fill()
 }

@@ -31,6 +31,7 @@ func (c *Config) locate(folder string) {
 		at(&r.PasswordFile)
 		inTLS(r.TLS)
 	}
+	at(&c.Policy.HashKeyFile)
 	inTLS(c.HTTP.TLS)
 	for i := range c.HTTP.Tokens {
 		at(&c.HTTP.Tokens[i].TokenFile)
@@ -52,6 +53,7 @@ func (c *Config) readSecrets() problems {
 	if r := c.streamRedis(); r != nil {
 		p.secret("feed.stream.redis.password", r.PasswordFile, &r.Password)
 	}
+	p.secret("policy.hash_key", c.Policy.HashKeyFile, &c.Policy.HashKey)
 	for i := range c.HTTP.Tokens {
 		t := &c.HTTP.Tokens[i]
 		p.secret(fmt.Sprintf("http.tokens[%d].token", i), t.TokenFile, &t.Token)

@@ -15,6 +15,7 @@ const (
 	minPageSize = 64 << 10 // bytes; smaller pages cost more round trips than rows
 	maxHeadroom = 10
 	minCrowd    = 1.2
+	minHashKey  = 16                   // bytes
 	maxTries    = 100                  // attempts of a unit
 	maxAhead    = 366 * 24 * time.Hour // asynq keeps what is scheduled in Redis until then
 )
@@ -40,6 +41,9 @@ func (p *problems) policy(c Config) {
 	}
 	if c.Pace.Crowd != 0 && !(c.Pace.Crowd >= minCrowd) {
 		p.add("pace.crowd", fmt.Sprintf("is %g", c.Pace.Crowd), "1.7 is usual; from 1.2 on, for a load wavers; 0: never")
+	}
+	if n := len(po.HashKey); n > 0 && n < minHashKey {
+		p.add("policy.hash_key", fmt.Sprintf("is %d bytes long, and could be guessed", n), "write 32 bytes into it, as from `openssl rand -hex 32`")
 	}
 	p.pages(po)
 	p.retry(po.Retry)

@@ -73,6 +73,11 @@ func (c Config) Redacted() Config {
 	for i := range c.HTTP.Tokens {
 		c.HTTP.Tokens[i].Token = hide(c.HTTP.Tokens[i].Token)
 	}
+	c.Policy.HashKey = hide(c.Policy.HashKey)
+	c.Datasets = slices.Clone(c.Datasets)
+	for i := range c.Datasets {
+		c.Datasets[i].HashKey = hide(c.Datasets[i].HashKey)
+	}
 	c.Alerts = c.Alerts.redacted()
 	return c
 }

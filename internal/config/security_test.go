@@ -53,7 +53,8 @@ func TestNoSecretIsShown(t *testing.T) {
 			return dsn
 		case strings.HasSuffix(path, "url"):
 			return url
-		case strings.HasSuffix(path, "password"), strings.HasSuffix(path, ".token"), strings.HasSuffix(path, "secret"):
+		case strings.HasSuffix(path, "password"), strings.HasSuffix(path, ".token"), strings.HasSuffix(path, "secret"),
+			strings.HasSuffix(path, "hash_key"), strings.HasSuffix(path, "."+unnamed):
 			return secret
 		}
 		return "plain"

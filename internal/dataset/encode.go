@@ -173,7 +173,7 @@ func plainLen(raw []byte) int {
 	return i
 }
 
-const hex = "0123456789abcdef"
+const hexDigits = "0123456789abcdef"
 
 // appendEscaped is appendString for raw whose first plain bytes need no look.
 func appendEscaped(dst, raw []byte, plain int) ([]byte, string) {
@@ -199,7 +199,7 @@ func appendEscaped(dst, raw []byte, plain int) ([]byte, string) {
 		case '\t':
 			dst = append(dst, '\\', 't')
 		default:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 		}
 	}
 	dst = append(dst, raw[start:]...)

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Encoder turns a dataset's rows into keys and values. It is planned once per dataset and used for every row, without
@@ -20,6 +21,8 @@ type Encoder struct {
 	field   []slot
 	version int // of the visible columns; -1: rows are not compared
 	order   string
+	guards  []guard   // one per column; nil: none is protected
+	macs    sync.Pool // of *mac
 }
 
 // slot is one piece of a template, resolved.
@@ -51,6 +54,9 @@ func Compile(spec Spec, cols []Column, visible int) (*Encoder, error) {
 		}
 	}
 	if err := e.findVersion(); err != nil {
+		return nil, err
+	}
+	if err := e.protect(); err != nil {
 		return nil, err
 	}
 	var err error
@@ -159,7 +165,7 @@ func (e *Encoder) append(dst []byte, slots []slot, shop string, row []sql.RawByt
 				return dst[:start], e.rowError(s.column, "is NULL, and part of the key")
 			}
 			var reason string
-			if dst, reason = appendText(dst, e.cols[s.column].Kind, raw); reason != "" {
+			if dst, reason = e.appendPlain(dst, s.column, raw); reason != "" {
 				return dst[:start], e.rowError(s.column, reason)
 			}
 		}
@@ -169,6 +175,9 @@ func (e *Encoder) append(dst []byte, slots []slot, shop string, row []sql.RawByt
 
 // AppendObject appends the visible columns as a JSON object, in their order.
 func (e *Encoder) AppendObject(dst []byte, row []sql.RawBytes) ([]byte, error) {
+	if e.guards != nil {
+		return e.appendGuardedObject(dst, row)
+	}
 	start := len(dst)
 	for i, label := range e.labels {
 		dst = append(dst, label...)
@@ -185,14 +194,17 @@ func (e *Encoder) AppendObject(dst []byte, row []sql.RawBytes) ([]byte, error) {
 	return append(dst, '}'), nil
 }
 
-// AppendText appends visible column i as it stands in a hash. Of a NULL nothing is appended, and ok is false: the hash
-// has no such field.
+// AppendText appends visible column i as it stands in a hash. Of a NULL, and of a column that is dropped, nothing is
+// appended, and ok is false: the hash has no such field.
 func (e *Encoder) AppendText(dst []byte, i int, row []sql.RawBytes) (_ []byte, ok bool, err error) {
-	start, raw := len(dst), row[i]
-	if raw == nil {
+	start, raw, how := len(dst), row[i], e.how(i)
+	if how == masked {
+		return append(dst, e.guards[i].text...), true, nil
+	}
+	if raw == nil || how == dropped {
 		return dst, false, nil
 	}
-	dst, reason := appendText(dst, e.cols[i].Kind, raw)
+	dst, reason := e.appendPlain(dst, i, raw)
 	if reason != "" {
 		return dst[:start], false, e.rowError(i, reason)
 	}

@@ -21,6 +21,17 @@ var shape = map[Kind]*regexp.Regexp{
 	KindTime:    regexp.MustCompile(`^[-0-9][0-9:. -]*$`),
 }
 
+// hashShape is what a hashed column looks like.
+var hashShape = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// shapeOf is the shape of a column's text in a key; nil: it may be anything.
+func (e *Encoder) shapeOf(column int) *regexp.Regexp {
+	if e.how(column) == hashed {
+		return hashShape
+	}
+	return shape[e.cols[column].Kind]
+}
+
 // Pattern is that of a shop's keys; ok is false where keys cannot be told apart for sure: if the key does not hold the shop,
 // has no column of `by` or not all of them, or has text before its last column.
 func (e *Encoder) Pattern(shop string) (p *Pattern, ok bool) {
@@ -36,7 +47,7 @@ func (e *Encoder) Pattern(shop string) (p *Pattern, ok bool) {
 				p.behind = e.key[i+1].text
 			}
 		case s.column >= 0:
-			if last >= 0 && shape[e.cols[last].Kind] == nil {
+			if last >= 0 && e.shapeOf(last) == nil {
 				return nil, false
 			}
 			last = s.column
@@ -79,8 +90,7 @@ func (p *Pattern) Row(key string) (row []sql.RawBytes, ok bool) {
 			}
 			value = key[:end]
 		}
-		kind := p.enc.cols[s.column].Kind
-		if re := shape[kind]; re != nil && !re.MatchString(value) || re == nil && p.behind != "" && strings.Contains(value, p.behind) {
+		if re := p.enc.shapeOf(s.column); re != nil && !re.MatchString(value) || re == nil && p.behind != "" && strings.Contains(value, p.behind) {
 			return nil, false
 		}
 		row[s.column], key = sql.RawBytes(value), key[len(value):]

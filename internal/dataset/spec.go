@@ -42,6 +42,12 @@ type Spec struct {
 	Write     string   `yaml:"write,omitempty"`      // WriteAlways (default), WriteNewer, WriteMissing
 	Version   string   `yaml:"version,omitempty"`    // WriteNewer: column that grows with every change of the row; default: ChangedAt
 
+	// Columns that must not be cached as they are; see protect.go.
+	Drop    []string          `yaml:"drop,omitempty"` // are not written; in the table form also such as are not among Columns
+	Mask    map[string]string `yaml:"mask,omitempty"` // a text is written instead, also of NULL
+	Hash    []string          `yaml:"hash,omitempty"` // HMAC-SHA256 of the text form, in hexadecimal digits; NULL stays NULL
+	HashKey string            `yaml:"-"`              // the secret of Hash, from policy.hash_key
+
 	// For what the database does not tell.
 	ShopType string   `yaml:"shop_type,omitempty"` // query form: ShopInteger or ShopText, the type `:shop` is compared with
 	JSON     []string `yaml:"json,omitempty"`      // text columns that hold JSON documents and are nested as such

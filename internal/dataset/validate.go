@@ -42,6 +42,7 @@ func (s Spec) Validate() error {
 	v.value()
 	v.write()
 	v.hints()
+	v.protection()
 	v.refresh()
 	return errors.Join(v.errs...)
 }

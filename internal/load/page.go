@@ -145,15 +145,18 @@ func (p *page) touch(enc *dataset.Encoder, shop string, row []sql.RawBytes) {
 	b.End()
 }
 
-// rowKey names a row for people: its key in the cache, or its columns if that cannot be made.
+// rowKey names a row for people: its key in the cache, or its columns if that cannot be made, without those that nobody may see.
 func rowKey(enc *dataset.Encoder, shop string, row []sql.RawBytes) string {
 	if key, err := enc.AppendKey(nil, shop, row); err == nil && enc.PerRow() {
 		return strings.ToValidUTF8(string(key), "?")
 	}
 	var parts []string
 	for i, name := range enc.Columns() {
-		if i == 4 {
+		if len(parts) == 4 {
 			break
+		}
+		if enc.Protected(i) {
+			continue
 		}
 		v := string(row[i])
 		if row[i] == nil {

@@ -22,6 +22,7 @@ type Dataset struct {
 	Table    string
 	Rows     int64    // of the table, about
 	Withheld []string // columns that were left out: secrets, binary data, names that cannot be used
+	Personal []string // columns of the value that look like what is nobody's business
 	Note     string
 }
 
@@ -163,6 +164,9 @@ var usable = regexp.MustCompile(`^[\p{L}\p{N}_$-]+$`)
 // secret are columns that should not be copied anywhere without a thought.
 var secret = regexp.MustCompile(`(?i)passw|pwd|secret|token|salt$|private_?key|api_?key|credential|^otp|_otp|cvv|card_?(no|num)|id_?card|ssn`)
 
+// personal are columns that many who read a cache have no need to see.
+var personal = regexp.MustCompile(`(?i)phone|mobile|^tel$|_tel$|e_?mail|passport|real_?name|birth|address|wechat|open_?id|union_?id`)
+
 // columns are those that the value holds. anyName: they are read by a query, which quotes them.
 func (d *Dataset) columns(t source.Listed, anyName bool) []source.Column {
 	var all []source.Column
@@ -171,6 +175,9 @@ func (d *Dataset) columns(t source.Listed, anyName bool) []source.Column {
 		if secret.MatchString(c.Name) || bytes || !anyName && !usable.MatchString(c.Name) {
 			d.Withheld = append(d.Withheld, c.Name)
 			continue
+		}
+		if personal.MatchString(c.Name) && usable.MatchString(c.Name) && !slices.ContainsFunc(t.Indexes, func(i source.Index) bool { return slices.Contains(i.Key, c.Name) && i.Unique }) {
+			d.Personal = append(d.Personal, c.Name)
 		}
 		all = append(all, c)
 	}

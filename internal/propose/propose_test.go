@@ -67,7 +67,7 @@ func TestAShopSchemaIsUnderstood(t *testing.T) {
 		`CREATE TABLE users (shop_id BIGINT, user_id BIGINT, nick VARCHAR(20), password_hash VARCHAR(64), photo LONGBLOB, deleted_at DATETIME,
 			touched DATETIME ON UPDATE CURRENT_TIMESTAMP, PRIMARY KEY (shop_id, user_id))`,
 		"CREATE TABLE loose (shop_id BIGINT NOT NULL, id BIGINT PRIMARY KEY, v INT)",
-		"CREATE TABLE settings (shop_id BIGINT PRIMARY KEY, colour VARCHAR(20))",
+		"CREATE TABLE settings (shop_id BIGINT PRIMARY KEY, colour VARCHAR(20), ContactPhone VARCHAR(20), email VARCHAR(20) UNIQUE)",
 		"CREATE TABLE countries (code CHAR(2) PRIMARY KEY, name VARCHAR(20))",
 		"CREATE VIEW v AS SELECT shop_id, user_id FROM users",
 		many("users (shop_id, user_id, nick)", "7, seq, 'n'"), many("loose", "7, seq, 1"))
@@ -86,6 +86,8 @@ func TestAShopSchemaIsUnderstood(t *testing.T) {
 	require.Equal(t, "SELECT `id`, `shop_id`, `name` FROM `staff` WHERE `shop_id` = :shop ORDER BY `id`", found["staff"].Spec.Query)
 	require.Equal(t, dataset.ValueJSONArray, found["staff"].Spec.Value)
 	require.Equal(t, dataset.ValueJSON, found["settings"].Spec.Value, "one row per shop")
+	require.Equal(t, []string{"ContactPhone"}, found["settings"].Personal, "what tells rows apart may be part of a key")
+	require.Contains(t, propose.File{Datasets: []propose.Dataset{found["settings"]}}.YAML(), "\n    # drop: [ContactPhone] ")
 
 	require.Contains(t, out["loose"].Remedy, "CREATE INDEX prewarm_shop ON `loose` (`shop_id`, `id`)")
 	require.Contains(t, out["countries"].Why, "no column of the shop")
@@ -141,7 +143,7 @@ func TestTheFileReadsBackAsItWasMeant(t *testing.T) {
 			Shop: text.Draw(t, "shop"), By: rapid.SliceOfN(text, 1, 3).Draw(t, "by"), Columns: rapid.SliceOfN(text, 1, 40).Draw(t, "columns"),
 			Where: "`" + text.Draw(t, "where") + "` = 0", Key: text.Draw(t, "key"), ChangedAt: text.Draw(t, "changed at"), Value: dataset.ValueJSONArray,
 		}
-		f := propose.File{Source: "u:p@tcp(h)/s", Datasets: []propose.Dataset{{Spec: spec, Withheld: []string{text.Draw(t, "withheld")}}},
+		f := propose.File{Source: "u:p@tcp(h)/s", Datasets: []propose.Dataset{{Spec: spec, Withheld: []string{text.Draw(t, "withheld")}, Personal: []string{text.Draw(t, "personal")}}},
 			LeftOut: []propose.LeftOut{{Table: text.Draw(t, "left out"), Why: "is\na view"}}}
 		var read struct{ Datasets []dataset.Spec }
 		if err := yaml.Unmarshal([]byte(f.YAML()), &read); err != nil {

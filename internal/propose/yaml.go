@@ -84,6 +84,9 @@ func (d Dataset) write(b *strings.Builder) {
 	if len(d.Withheld) > 0 {
 		fmt.Fprintf(b, "    # left out, add them if the cache may hold them: %s\n", oneLine(strings.Join(d.Withheld, ", ")))
 	}
+	if len(d.Personal) > 0 {
+		fmt.Fprintf(b, "    # drop: %s   # if the cache may not hold them; see mask and hash too\n", oneLine(list(d.Personal)))
+	}
 	if d.Note != "" {
 		fmt.Fprintf(b, "    # %s\n", oneLine(d.Note))
 	}

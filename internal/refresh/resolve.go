@@ -1,8 +1,6 @@
 package refresh
 
 import (
-	"encoding/json"
-	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -39,7 +37,7 @@ const (
 func resolve(datasets []Dataset, c change.Change) (rows []ledger.Pending, why string) {
 	why = whyUnknown
 	for _, d := range datasets {
-		if c.Dataset != d.Spec().Name && (c.Dataset != "" || !d.ReadsTable(c.Database, c.Table)) {
+		if !concerns(d, c) {
 			continue
 		}
 		some, reason := ofDataset(d, c)
@@ -52,6 +50,10 @@ func resolve(datasets []Dataset, c change.Change) (rows []ledger.Pending, why st
 		why = ""
 	}
 	return rows, why
+}
+
+func concerns(d Dataset, c change.Change) bool {
+	return c.Dataset == d.Spec().Name || c.Dataset == "" && d.ReadsTable(c.Database, c.Table)
 }
 
 func ofDataset(d Dataset, c change.Change) (rows []ledger.Pending, why string) {
@@ -166,16 +168,4 @@ func withShop(told source.Told, column, shop string) source.Told {
 		}
 		return told(name)
 	}
-}
-
-// told is what of a row is kept in the record of changes.
-func told(r change.Row) string {
-	if r == nil {
-		return ""
-	}
-	text, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Sprint(err)
-	}
-	return string(text)
 }

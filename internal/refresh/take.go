@@ -89,7 +89,8 @@ var reasons = map[string]string{whyUnknown: "unknown_table", whyCold: "not_cache
 
 // records are at least one: what is to be done, or why nothing is.
 func (in *Intake) records(c change.Change, cached map[string]bool) []ledger.Change {
-	base := ledger.Change{About: c.About(), Dataset: c.Dataset, ShopID: plain(c.Shop), Op: c.Op, Before: told(c.Before), After: told(c.After), ChangedAt: c.At}
+	keep := secrecyOf(in.Datasets, c)
+	base := ledger.Change{About: c.About(), Dataset: c.Dataset, ShopID: plain(c.Shop), Op: c.Op, Before: keep.told(c.Before), After: keep.told(c.After), ChangedAt: c.At}
 	rows, why := resolve(in.Datasets, c)
 	var all []ledger.Change
 	for _, p := range everyShop(rows, cached) {

@@ -100,8 +100,16 @@ func (b *Bound) resolveColumns() error {
 	if b.encoder, err = dataset.Compile(b.spec, plain(row), len(b.spec.Columns)); err != nil {
 		return err
 	}
+	for _, name := range b.spec.Drop {
+		if _, err := b.find("drop", name); err != nil {
+			return err
+		}
+	}
 	for i, c := range row {
-		b.selects = append(b.selects, b.src.dialect.Select(c))
+		b.selects = append(b.selects, "NULL")
+		if b.encoder.Reads(i) {
+			b.selects[i] = b.src.dialect.Select(c)
+		}
 		b.keys = append(b.keys, "NULL")
 		if b.encoder.InKey(i) {
 			b.keys[i] = b.selects[i]

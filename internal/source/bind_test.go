@@ -45,6 +45,8 @@ func TestWhatDoesNotFitTheDatabaseIsNamedWithItsRemedy(t *testing.T) {
 		"shop type":       {func(s *dataset.Spec) { s.Shop = "at" }, "shop: column at is datetime; use an integer, CHAR or VARCHAR"},
 		"column":          {func(s *dataset.Spec) { s.Columns = []string{"cod"} }, "columns: table b has no column cod; did you mean code?"},
 		"injection":       {func(s *dataset.Spec) { s.Columns = []string{"id) FROM b--"} }, "columns: cannot contain"},
+		"drop":            {func(s *dataset.Spec) { s.Drop = []string{"cod"} }, "drop: table b has no column cod; did you mean code?"},
+		"drop of a query": {func(s *dataset.Spec) { *s = qSpec("SELECT code FROM b WHERE shop = :shop"); s.Drop = []string{"note"} }, "drop: there is no column note; name one of code"},
 		"changed_at":      {func(s *dataset.Spec) { s.ChangedAt = "changed" }, "changed_at: table b has no column changed; there are: shop"},
 		"by":              {by("ident"), "by: table b has no column ident"},
 		"by NULL":         {by("maybe"), "by: column maybe can be NULL"},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -16,7 +17,7 @@ import (
 // The rows come from the driver itself: database/sql takes a lock for every row and finds out for every value what it is to
 // be turned into, which is a seventh of the time for which a row keeps the processor.
 func (b *Bound) each(ctx context.Context, on *sql.Conn, query string, args []any, visit Visit) (stopped bool, err error) {
-	v := visiting{width: b.width, visit: visit}
+	v := visiting{width: b.width, check: b.asBound, visit: visit}
 	if on != nil {
 		err = v.on(ctx, on, query, args)
 	} else {
@@ -28,9 +29,19 @@ func (b *Bound) each(ctx context.Context, on *sql.Conn, query string, args []any
 	return v.stopped, b.errorf("read rows", err)
 }
 
+// asBound refuses rows of a query whose columns have moved since it was bound, as those of SELECT * do when a table changes:
+// columns are protected by their places.
+func (b *Bound) asBound(columns []string) error {
+	if b.query == nil || !b.encoder.Protects() || slices.Equal(columns, b.encoder.Columns()) {
+		return nil
+	}
+	return b.spec.Err("query", "start prewarm anew, and name the columns instead of *", "returns other columns than when prewarm started")
+}
+
 // visiting is how far the rows of a statement have been visited.
 type visiting struct {
 	width   int
+	check   func(columns []string) error
 	visit   Visit
 	any     bool  // there was a row
 	stopped bool  // visit wanted no more
@@ -92,7 +103,11 @@ func queryDriver(ctx context.Context, conn any, query string, args []any) (drive
 }
 
 func (v *visiting) rows(rows driver.Rows) error {
-	if n := len(rows.Columns()); n != v.width {
+	names := rows.Columns()
+	if err := v.check(names); err != nil {
+		return err
+	}
+	if n := len(names); n != v.width {
 		return fmt.Errorf("the statement has %d columns, and %d were expected", n, v.width)
 	}
 	values, row, text := make([]driver.Value, v.width), make([]sql.RawBytes, v.width), make([]byte, 0, 256)
