@@ -54,7 +54,7 @@ func (d *doctor) redis(ctx context.Context, name string, cfg config.Redis, check
 func (d *doctor) ledger(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	store, err := ledger.Open(ctx, d.cfg.Ledger.DSN, d.cfg.Ledger.Pool)
+	store, err := ledger.Open(ctx, d.cfg.Ledger)
 	if err != nil {
 		d.failed("ledger", err, "check ledger.dsn, that the server runs, and that the schema exists")
 		return

@@ -125,3 +125,31 @@ func TestDoctorGoesOnPastServersThatAreDown(t *testing.T) {
 	require.Equal(t, warn, found["dataset users"].Status, "it was not checked")
 	require.Equal(t, exitFailed, prewarm(t, "", "migrate", "-c", s.file(t, "")).code)
 }
+
+func TestDoctorSaysWhatIsWrongWithACertificate(t *testing.T) {
+	t.Parallel()
+	s, a := newStage(t), testenv.NewAuthority(t)
+	cert, key := a.Issue("server")
+	server := testenv.GrantsMySQL(t, "--ssl-ca="+a.File, "--ssl-cert="+cert, "--ssl-key="+key)
+	execute(t, server.DSN, "CREATE USER warm IDENTIFIED BY 'p' REQUIRE X509", "GRANT ALL ON test.* TO warm",
+		"CREATE TABLE shops (id BIGINT PRIMARY KEY, name VARCHAR(20) NOT NULL)",
+		"CREATE TABLE users (shop_id BIGINT, user_id BIGINT, nick VARCHAR(20), PRIMARY KEY (shop_id, user_id))")
+	file := func(tls string) string {
+		dsn := "warm:p@tcp(" + server.Addr + ")/test"
+		return write(t, "prewarm.yaml", fmt.Sprintf("queue: {url: %q}\ncache: {url: %q}\nledger: {dsn: %q%s}\nsources: {main: {dsn: %q%s}}\ndatasets:%s",
+			s.queue, s.cache, dsn, tls, dsn, tls, s.datasets))
+	}
+	clientCert, clientKey := a.Issue("client")
+	found, code := examined(t, file(fmt.Sprintf(", tls: {ca_file: %q, cert_file: %q, key_file: %q}", a.File, clientCert, clientKey)))
+	require.Zero(t, code, "%v", found)
+	require.Equal(t, ok, found["dataset users"].Status)
+
+	found, code = examined(t, file(fmt.Sprintf(", tls: {ca_file: %q}", a.File)))
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, found["ledger"].Remedy, "needs ledger.tls.cert_file")
+	require.Contains(t, found["source main"].Remedy, "needs sources.main.tls.cert_file")
+	found, _ = examined(t, file(", tls: {}"))
+	require.Contains(t, found["source main"].Detail, "has a certificate of an unknown authority")
+	require.Contains(t, found["source main"].Remedy, "sources.main.tls.ca_file")
+	require.Contains(t, found["ledger"].Remedy, "ledger.tls.ca_file")
+}

@@ -29,7 +29,7 @@ func (c *migrateCmd) Run(t *terminal) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	store, err := ledger.Open(ctx, cfg.Ledger.DSN, cfg.Ledger.Pool)
+	store, err := ledger.Open(ctx, cfg.Ledger)
 	if err != nil {
 		return err
 	}

@@ -172,7 +172,7 @@ func (a *App) open(ctx context.Context) (err error) {
 
 func (a *App) openLedger(ctx context.Context) (err error) {
 	if a.ledger = a.opts.Ledger; a.ledger == nil {
-		if a.ledger, err = ledger.Open(ctx, a.cfg.Ledger.DSN, a.cfg.Ledger.Pool); err != nil {
+		if a.ledger, err = ledger.Open(ctx, a.cfg.Ledger); err != nil {
 			return err
 		}
 		a.onClose(a.ledger.Close)
@@ -207,26 +207,9 @@ func (a *App) openSources(ctx context.Context) error {
 		}
 		a.onClose(s.Close)
 		a.sources[name] = s
-		if err := a.openReplicas(name, cfg.Replicas); err != nil {
+		if err := a.openReplicas(name, cfg); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// openReplicas prepares to ask replicas for their lag. One that cannot be reached is found when it is first asked.
-func (a *App) openReplicas(name string, dsns []string) error {
-	for i, dsn := range dsns {
-		db, err := sql.Open("mysql", dsn)
-		if err != nil { // the driver's words may quote the password
-			return fmt.Errorf("sources.%s.replicas[%d] is not of the form user:password@tcp(host:port)/", name, i)
-		}
-		db.SetMaxOpenConns(1)
-		a.onClose(db.Close)
-		if a.replicas == nil {
-			a.replicas = map[string]*sql.DB{}
-		}
-		a.replicas[fmt.Sprintf("%s/%d", name, i+1)] = db
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func (s *stand) line(ctx context.Context, without string) (l *line, err error) {
 	if _, err := s.mysql.ExecContext(ctx, "CREATE DATABASE "+name); err != nil {
 		return nil, err
 	}
-	if l.store, err = ledger.Open(ctx, s.near.dsn(name), 8); err != nil {
+	if l.store, err = ledger.Open(ctx, config.Ledger{DSN: s.near.dsn(name), Pool: 8}); err != nil {
 		return nil, err
 	}
 	if err := l.store.Migrate(ctx); err != nil {

@@ -45,14 +45,20 @@ type TLS struct {
 
 // Ledger is the MySQL or MariaDB schema that prewarm owns.
 type Ledger struct {
-	DSN     string `yaml:"dsn"`               // go-sql-driver's form
-	Migrate *bool  `yaml:"migrate,omitempty"` // serve brings the schema up to date at start; default true
-	Pool    int    `yaml:"pool,omitempty"`    // connections per pod; default 16
+	DSN          string `yaml:"dsn"`                     // go-sql-driver's form
+	Password     string `yaml:"password,omitempty"`      // of the DSN's user, instead of there
+	PasswordFile string `yaml:"password_file,omitempty"` // read at start
+	TLS          *TLS   `yaml:"tls,omitempty"`           // for a private CA or client certificates
+	Migrate      *bool  `yaml:"migrate,omitempty"`       // serve brings the schema up to date at start; default true
+	Pool         int    `yaml:"pool,omitempty"`          // connections per pod; default 16
 }
 
 // Source is a MySQL or MariaDB that is read from.
 type Source struct {
 	DSN           string        `yaml:"dsn"`
+	Password      string        `yaml:"password,omitempty"`       // of the DSN's user, and of replicas' users that have none in theirs
+	PasswordFile  string        `yaml:"password_file,omitempty"`  // read at start
+	TLS           *TLS          `yaml:"tls,omitempty"`            // for a private CA or client certificates; replicas' too
 	Pool          int           `yaml:"pool,omitempty"`           // connections per pod; default: width.max_per_pod + 4
 	StatementTime time.Duration `yaml:"statement_time,omitempty"` // limit of one statement; default 10s
 	Canary        string        `yaml:"canary,omitempty"`         // a query as the live service sends it; its latency is watched

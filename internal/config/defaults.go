@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Defaults of what Load fills in; the rest stands in Defaults.
 const (
@@ -50,7 +53,7 @@ func Defaults() Config {
 	}
 }
 
-// Fill sets what depends on other fields and was left out: the cache, pools, limits, datasets' keys. Load calls it; a Config that is
+// Fill sets what depends on other fields and was left out: the cache, pools, limits, passwords, datasets' keys. Load calls it; a Config that is
 // built in code needs it too.
 func (c *Config) Fill() {
 	if c.Cache == nil {
@@ -70,7 +73,12 @@ func (c *Config) Fill() {
 	if c.Ledger.Pool == 0 {
 		c.Ledger.Pool = DefaultLedgerPool
 	}
+	c.Ledger.DSN = withPassword(c.Ledger.DSN, c.Ledger.Password)
 	for name, s := range c.Sources {
+		s.DSN, s.Replicas = withPassword(s.DSN, s.Password), slices.Clone(s.Replicas)
+		for i, dsn := range s.Replicas {
+			s.Replicas[i] = withPassword(dsn, s.Password)
+		}
 		if s.Pool == 0 {
 			s.Pool = c.Width.MaxPerPod + SourceSpare
 		}

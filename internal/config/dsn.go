@@ -25,6 +25,16 @@ func SplitDSN(dsn string) (d DSN, ok bool) {
 	return d, true
 }
 
+// withPassword is a DSN with a password for its user, unless it has one.
+func withPassword(dsn, password string) string {
+	d, ok := SplitDSN(dsn)
+	if !ok || password == "" || d.User == "" || d.Password != "" {
+		return dsn
+	}
+	d.Password = password
+	return d.String()
+}
+
 // String is the DSN.
 func (d DSN) String() string {
 	text := d.User

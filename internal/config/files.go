@@ -31,6 +31,13 @@ func (c *Config) locate(folder string) {
 		at(&r.PasswordFile)
 		inTLS(r.TLS)
 	}
+	at(&c.Ledger.PasswordFile)
+	inTLS(c.Ledger.TLS)
+	for name, s := range c.Sources {
+		at(&s.PasswordFile)
+		inTLS(s.TLS)
+		c.Sources[name] = s
+	}
 	at(&c.Policy.HashKeyFile)
 	inTLS(c.HTTP.TLS)
 	for i := range c.HTTP.Tokens {
@@ -52,6 +59,11 @@ func (c *Config) readSecrets() problems {
 	}
 	if r := c.streamRedis(); r != nil {
 		p.secret("feed.stream.redis.password", r.PasswordFile, &r.Password)
+	}
+	p.secret("ledger.password", c.Ledger.PasswordFile, &c.Ledger.Password)
+	for name, s := range c.Sources {
+		p.secret("sources."+name+".password", s.PasswordFile, &s.Password)
+		c.Sources[name] = s
 	}
 	p.secret("policy.hash_key", c.Policy.HashKeyFile, &c.Policy.HashKey)
 	for i := range c.HTTP.Tokens {

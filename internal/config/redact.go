@@ -57,10 +57,10 @@ func (c Config) Redacted() Config {
 		stream.Redis = &redacted
 		c.Feed.Stream = &stream
 	}
-	c.Ledger.DSN = RedactDSN(c.Ledger.DSN)
+	c.Ledger.DSN, c.Ledger.Password = RedactDSN(c.Ledger.DSN), hide(c.Ledger.Password)
 	sources := make(map[string]Source, len(c.Sources))
 	for name, s := range c.Sources {
-		s.DSN = RedactDSN(s.DSN)
+		s.DSN, s.Password = RedactDSN(s.DSN), hide(s.Password)
 		s.Replicas = slices.Clone(s.Replicas)
 		for i, dsn := range s.Replicas {
 			s.Replicas[i] = RedactDSN(dsn)

@@ -29,6 +29,7 @@ func (c Config) Validate() error {
 		p.noEviction("cache", *c.Cache)
 	}
 	p.dsn("ledger.dsn", c.Ledger.DSN, true)
+	p.mysql("ledger", c.Ledger.DSN, c.Ledger.Password, c.Ledger.TLS)
 	p.atLeast("ledger.pool", c.Ledger.Pool, 2) // one connection waits for the migration lock while another migrates
 	p.sources(c)
 	p.policy(c)
@@ -97,6 +98,7 @@ func (p *problems) sources(c Config) {
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		s, field := c.Sources[name], "sources."+name
 		p.dsn(field+".dsn", s.DSN, false)
+		p.mysql(field, s.DSN, s.Password, s.TLS)
 		p.atLeast(field+".pool", s.Pool, 2)
 		p.duration(field+".statement_time", s.StatementTime, shortest, false)
 		if s.StatementTime >= c.Policy.Lease {

@@ -154,7 +154,7 @@ func TestTheLedgerMigratesOnBothStacks(t *testing.T) {
 	require.NoError(t, lite.Migrate(t.Context()))
 	require.NoError(t, lite.Migrate(t.Context()), "again")
 
-	my, err := ledger.Open(t.Context(), startLocal(t).LedgerDSN, 4)
+	my, err := ledger.Open(t.Context(), config.Ledger{DSN: startLocal(t).LedgerDSN, Pool: 4})
 	require.NoError(t, err)
 	defer my.Close()
 	require.NoError(t, my.Migrate(t.Context()))

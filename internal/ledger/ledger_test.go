@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	_ "modernc.org/sqlite"
 
+	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/ledger"
 	"github.com/prewarm-go/prewarm/internal/testenv"
 )
@@ -25,7 +26,7 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 var engines = map[string]func(*testing.T) *ledger.Store{
 	"mysql": func(t *testing.T) *ledger.Store {
 		t.Helper()
-		s, err := ledger.Open(t.Context(), testenv.MySQL(t), 16)
+		s, err := ledger.Open(t.Context(), config.Ledger{DSN: testenv.MySQL(t), Pool: 16})
 		require.NoError(t, err)
 		return s
 	},
@@ -91,7 +92,7 @@ func TestMigrateIsSafeWhenPodsStartAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			s, err := ledger.Open(t.Context(), dsn, 4)
+			s, err := ledger.Open(t.Context(), config.Ledger{DSN: dsn, Pool: 4})
 			if !assertNoError(t, err) {
 				return
 			}
@@ -484,7 +485,7 @@ func TestAShopIsNeededUntilTheLastBroadcastThatHasWrittenSomethingEnds(t *testin
 
 func TestAProcessThatFreezesInATransactionDoesNotKeepItsLocks(t *testing.T) {
 	t.Parallel()
-	s, err := ledger.Open(t.Context(), testenv.MySQL(t), 4)
+	s, err := ledger.Open(t.Context(), config.Ledger{DSN: testenv.MySQL(t), Pool: 4})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	require.NoError(t, s.Migrate(t.Context()))

@@ -13,6 +13,9 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/mysqlconn"
 )
 
 // Store is the ledger on one database. It is safe for concurrent use.
@@ -33,14 +36,17 @@ const (
 	lockWait        = 3 * time.Second
 )
 
-// Open connects to the MySQL or MariaDB schema that dsn names (go-sql-driver's form) with at most pool connections.
-func Open(ctx context.Context, dsn string, pool int) (*Store, error) {
-	cfg, err := mysql.ParseDSN(dsn)
+// Open connects to the MySQL or MariaDB schema that the configuration names.
+func Open(ctx context.Context, c config.Ledger) (*Store, error) {
+	cfg, err := mysql.ParseDSN(c.DSN)
 	if err != nil {
 		return nil, fmt.Errorf("ledger.dsn is not of the form user:password@tcp(host:port)/schema")
 	}
 	if cfg.DBName == "" {
 		return nil, errors.New("ledger.dsn names no schema; end it with /prewarm, say")
+	}
+	if err := mysqlconn.Secure("ledger", cfg, c.TLS); err != nil {
+		return nil, err
 	}
 	// Affected rows must mean matched rows, or a compare-and-set that changes nothing would look lost.
 	cfg.ClientFoundRows = true
@@ -70,23 +76,26 @@ func Open(ctx context.Context, dsn string, pool int) (*Store, error) {
 		return nil, fmt.Errorf("ledger.dsn: %w", err)
 	}
 	db := sql.OpenDB(connector)
-	db.SetMaxOpenConns(pool)
-	db.SetMaxIdleConns(pool)
+	db.SetMaxOpenConns(c.Pool)
+	db.SetMaxIdleConns(c.Pool)
 	db.SetConnMaxIdleTime(idleTransaction / 2) // before the server does it
 	db.SetConnMaxLifetime(10 * time.Minute)    // so that a failed-over address is let go of
 	if err := db.PingContext(ctx); err != nil {
 		_ = db.Close()
-		return nil, fmt.Errorf("reach the ledger at %s, schema %s, as %s: %w; %s", cfg.Addr, cfg.DBName, cfg.User, err, remedy(err))
+		return nil, fmt.Errorf("reach the ledger at %s, schema %s, as %s: %w; %s", cfg.Addr, cfg.DBName, cfg.User, err, remedy(cfg, err))
 	}
 	return New(db, MySQL), nil
 }
 
 // remedy is what to do when the ledger cannot be opened.
-func remedy(err error) string {
+func remedy(cfg *mysql.Config, err error) string {
+	if what, remedy := mysqlconn.Explain("ledger", cfg, err); what != "" {
+		return "the server " + what + ": " + remedy
+	}
 	var my *mysql.MySQLError
 	if errors.As(err, &my) {
 		switch my.Number {
-		case 1045, 1698:
+		case 1698:
 			return "check the user and the password in ledger.dsn"
 		case 1044:
 			return "grant the user of ledger.dsn its rights on the schema"

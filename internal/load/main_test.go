@@ -38,7 +38,7 @@ type env struct {
 func newEnv(t *testing.T, redisURL string, statements ...string) *env {
 	t.Helper()
 	dsn := testenv.MySQL(t)
-	store, err := ledger.Open(t.Context(), testenv.MySQL(t), 8)
+	store, err := ledger.Open(t.Context(), config.Ledger{DSN: testenv.MySQL(t), Pool: 8})
 	require.NoError(t, err)
 	require.NoError(t, store.Migrate(t.Context()))
 	src, err := source.Open(t.Context(), "main", config.Source{DSN: dsn}, 4)

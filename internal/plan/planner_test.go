@@ -81,7 +81,7 @@ type env struct {
 
 func newEnv(t *testing.T, datasets ...Dataset) *env {
 	t.Helper()
-	store, err := ledger.Open(t.Context(), testenv.MySQL(t), 8)
+	store, err := ledger.Open(t.Context(), config.Ledger{DSN: testenv.MySQL(t), Pool: 8})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
 	require.NoError(t, store.Migrate(t.Context()))

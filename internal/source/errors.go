@@ -6,6 +6,8 @@ import (
 	"net"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/prewarm-go/prewarm/internal/mysqlconn"
 )
 
 // ShopError is an id that cannot be a shop's. Asking again does not help.
@@ -74,11 +76,14 @@ func definitiveMySQL(e *mysql.MySQLError) bool {
 // the server's messages repeat it, and the DSN is not printed.
 func loginError(name string, cfg *mysql.Config, err error) error {
 	field := "sources." + name + ".dsn"
+	if what, remedy := mysqlconn.Explain("sources."+name, cfg, err); what != "" {
+		return fmt.Errorf("source %s: the server at %s %s: %w; %s", name, cfg.Addr, what, err, remedy)
+	}
 	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
 		switch e.Number {
 		case 1044, 1142:
 			return fmt.Errorf("source %s: user %q may not use database %q: %w; grant it SELECT", name, cfg.User, cfg.DBName, err)
-		case 1045, 1698:
+		case 1698:
 			return fmt.Errorf("source %s: the server at %s refuses user %q: %w; check user and password in %s",
 				name, cfg.Addr, cfg.User, err, field)
 		case 1049:

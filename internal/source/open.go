@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/mysqlconn"
 )
 
 // Limits of what the DSN and the configuration leave open.
@@ -70,6 +71,9 @@ func parseDSN(name string, cfg config.Source) (*mysql.Config, error) {
 	dsn, err := mysql.ParseDSN(cfg.DSN)
 	if err != nil {
 		return nil, dsnError(name, err)
+	}
+	if err := mysqlconn.Secure("sources."+name, dsn, cfg.TLS); err != nil {
+		return nil, fmt.Errorf("source %s: %w", name, err)
 	}
 	if err := dsn.Apply(mysql.Charset("utf8mb4", "")); err != nil {
 		return nil, fmt.Errorf("source %s: %w", name, err)

@@ -46,10 +46,11 @@ func OwnMySQL(t testing.TB, args ...string) *MySQLServer {
 	return &MySQLServer{DSN: server.MySQLDSN("test"), Addr: server.Addr, own: o}
 }
 
-// GrantsMySQL starts a MySQL or MariaDB for this test alone whose users and rights are real. DSN is root's.
-func GrantsMySQL(t testing.TB) *MySQLServer {
+// GrantsMySQL starts a MySQL or MariaDB for this test alone whose users and rights are real. DSN is root's; args are more of the
+// server's own arguments.
+func GrantsMySQL(t testing.TB, args ...string) *MySQLServer {
 	t.Helper()
-	server, err := servers.StartMySQL(t.Context(), servers.MySQLConfig{Grants: true, Schemas: []string{"test"}})
+	server, err := servers.StartMySQL(t.Context(), servers.MySQLConfig{Grants: true, Schemas: []string{"test"}, Args: args})
 	o := newOwn(t, server, err)
 	return &MySQLServer{DSN: server.MySQLDSN("test"), Addr: server.Addr, own: o}
 }
