@@ -17,6 +17,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/lease"
 	"github.com/prewarm-go/prewarm/internal/ledger"
 	"github.com/prewarm-go/prewarm/internal/load"
+	"github.com/prewarm-go/prewarm/internal/tracing"
 	"github.com/prewarm-go/prewarm/tasks"
 )
 
@@ -205,8 +206,12 @@ func (h *LoadHandler) hold(ctx context.Context, run ledger.Run, unit ledger.Unit
 	began := time.Now()
 	stop := context.AfterFunc(hold.Context(), func() { cancel(context.Cause(hold.Context())) })
 	defer stop()
+	ctx, span := tracing.Start(ctx, "unit", tracing.Text("run", run.ID), tracing.Text("shop", run.ShopID), tracing.Text("dataset", u.Dataset),
+		tracing.Count("unit", u.Unit), tracing.Count("claim", u.Claim))
 	var spent load.Spent
 	settled, err := h.load(ctx, run, u, hold, hand, &spent)
+	span.Set(tracing.Text("outcome", outcomeOf(err)))
+	span.End(unless(err, load.ErrHandBack))
 	h.Metrics.attempt(u.Dataset, outcomeOf(err), time.Since(began))
 	defer h.noteAttempt(ctx, u, outcomeOf(err), spent)
 	return h.after(ctx, run, u, settled, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/intake"
 	"github.com/prewarm-go/prewarm/internal/load"
 	"github.com/prewarm-go/prewarm/internal/plan"
+	"github.com/prewarm-go/prewarm/internal/tracing"
 	"github.com/prewarm-go/prewarm/tasks"
 )
 
@@ -61,7 +62,9 @@ func (h *PlanHandler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	if err != nil {
 		return badTask(ctx, h.Alerts, t, err)
 	}
+	ctx, span := tracing.Start(ctx, "plan", tracing.Text("run", p.Run), tracing.Count("epoch", p.Epoch))
 	err = h.Planner.Plan(ctx, p.Run, p.Epoch)
+	span.End(err)
 	if err == nil {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prewarm-go/prewarm/internal/ledger"
+	"github.com/prewarm-go/prewarm/internal/tracing"
 )
 
 const (
@@ -52,7 +53,7 @@ func (h *LoadHandler) giveWay(ctx context.Context, t *ledger.Task) error {
 			if pointless(&other, r.Epoch, other.Unit.TaskSeq) != "" {
 				continue
 			}
-			err = h.hold(ctx, other.Run, other.Unit)
+			err = h.hold(tracing.Apart(ctx), other.Run, other.Unit) // whose plan is another's
 			if errors.Is(err, errTaken) {
 				continue
 			}

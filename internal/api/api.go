@@ -95,6 +95,7 @@ type Deps struct {
 	Monitor         http.Handler                                                // asynqmon with RootPath MonitorPath, for operators
 	MonitorReadOnly http.Handler                                                // the same with ReadOnly, for viewers
 	Metrics         http.Handler
+	Around          func(http.Handler) http.Handler // put around all routes; nil: nothing is
 
 	Listen  string         // host:port; port 0 takes a free one
 	Tokens  []config.Token // none: Listen must be a loopback address, and everybody is an operator
@@ -130,6 +131,9 @@ func New(deps Deps) (*API, error) {
 		wrong: limiter{atOnce: wrongAtOnce, every: wrongEvery}, writes: limiter{atOnce: writeAtOnce, every: writeEvery}}
 	a.live = live{read: a.look, history: deps.History}
 	a.handler = a.guarded(a.routes())
+	if deps.Around != nil {
+		a.handler = deps.Around(a.handler)
+	}
 	return a, nil
 }
 

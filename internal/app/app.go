@@ -33,6 +33,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/queue"
 	"github.com/prewarm-go/prewarm/internal/redisconn"
 	"github.com/prewarm-go/prewarm/internal/source"
+	"github.com/prewarm-go/prewarm/internal/tracing"
 	"github.com/prewarm-go/prewarm/internal/upkeep"
 	"github.com/prewarm-go/prewarm/workers"
 )
@@ -61,6 +62,7 @@ type App struct {
 	ledger   *ledger.Store
 	sources  map[string]*source.Source
 	replicas map[string]*sql.DB // whose lag is watched
+	tracer   *tracing.Tracer    // nil: off
 
 	queue   *queue.Queue
 	leases  *lease.Manager
@@ -101,7 +103,12 @@ func New(cfg config.Config, opts Options) (*App, error) {
 	}
 	a := &App{cfg: cfg, opts: opts, id: podID(), reg: prometheus.NewRegistry(), drain: make(chan struct{})}
 	a.felt.app = a
-	a.log = opts.Log.With("pod", a.id)
+	var err error
+	if a.tracer, err = tracing.New(context.Background(), cfg.Tracing, a.id, opts.Version, opts.Log); err != nil {
+		return nil, err
+	}
+	a.onClose(a.tracer.Close)
+	a.log = a.tracer.Log(opts.Log).With("pod", a.id)
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.alerts = alert.New(alert.Config{Log: a.log, Registry: a.reg})
 	return a, nil
@@ -280,10 +287,10 @@ func (a *App) assemble(bound []*source.Bound) error {
 		Planner: &plan.Planner{Ledger: a.ledger, Datasets: planned, Tasks: enqueue, UnitRows: p.UnitRows, Begin: a.fresh.schedule.Begin, Log: a.log},
 		Ledger:  a.ledger, Retry: retry, Alerts: a.alerts,
 	}
-	a.pool = workers.NewPool(a.queueDB, workers.LoadMux(handler, a.alerts), a.log)
-	a.server = workers.NewIntakeServer(a.queueDB, workers.IntakeMux(
+	a.pool = workers.NewPool(a.queueDB, workers.Traced(a.tracer, workers.LoadMux(handler, a.alerts)), a.log)
+	a.server = workers.NewIntakeServer(a.queueDB, workers.Traced(a.tracer, workers.IntakeMux(
 		&workers.RequestHandler{Intake: a.intake, Alerts: a.alerts},
-		&workers.ChangesHandler{Intake: a.fresh.intake, Alerts: a.alerts}, planner, a.alerts), a.log)
+		&workers.ChangesHandler{Intake: a.fresh.intake, Alerts: a.alerts}, planner, a.alerts)), a.log)
 	a.reg.MustRegister(newGauges(a))
 	reconciler := &upkeep.Reconciler{
 		Ledger: a.ledger, Queue: a.queue, Tasks: enqueue, TaskID: plan.TaskID, PlanID: plan.IDOf, Flags: flags, Stamps: writer,

@@ -129,9 +129,15 @@ func (o *output) String() string {
 // inProcess starts a pod in this process, under the race detector if the tests are.
 func (c *cluster) inProcess() *pod {
 	c.t.Helper()
+	return c.logging(slog.DiscardHandler)
+}
+
+// logging is inProcess with a log.
+func (c *cluster) logging(log slog.Handler) *pod {
+	c.t.Helper()
 	cfg, err := config.Load(c.config, nil)
 	require.NoError(c.t, err)
-	a, err := app.New(cfg, app.Options{Version: "test", Log: slog.New(slog.DiscardHandler)})
+	a, err := app.New(cfg, app.Options{Version: "test", Log: slog.New(log)})
 	require.NoError(c.t, err)
 	require.NoError(c.t, a.Start(c.t.Context()))
 	c.t.Cleanup(func() {

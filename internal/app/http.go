@@ -33,6 +33,7 @@ func (a *App) serve() (err error) {
 		Audits:  audits{a},
 		Reports: reports{a},
 		Changes: changes{a.fresh.intake, a.ledger},
+		Around:  a.tracer.HTTP,
 		Metrics: promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{}),
 		Listen:  a.cfg.HTTP.Listen, Tokens: a.cfg.HTTP.Tokens, Proxy: a.cfg.HTTP.Proxy, TLS: a.cfg.HTTP.TLS, Version: a.opts.Version, Log: a.log,
 	})

@@ -20,6 +20,7 @@ type Config struct {
 	HTTP     HTTP              `yaml:"http"`
 	Alerts   Alerts            `yaml:"alerts"`
 	Feed     Feed              `yaml:"feed"`
+	Tracing  Tracing           `yaml:"tracing"`
 	Datasets []dataset.Spec    `yaml:"datasets"`
 }
 

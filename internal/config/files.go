@@ -39,6 +39,7 @@ func (c *Config) locate(folder string) {
 		c.Sources[name] = s
 	}
 	at(&c.Policy.HashKeyFile)
+	at(&c.Tracing.HeadersFile)
 	inTLS(c.HTTP.TLS)
 	for i := range c.HTTP.Tokens {
 		at(&c.HTTP.Tokens[i].TokenFile)

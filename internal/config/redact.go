@@ -68,7 +68,7 @@ func (c Config) Redacted() Config {
 		sources[name] = s
 	}
 	c.Sources = sources
-	c.HTTP.Public = RedactURL(c.HTTP.Public)
+	c.HTTP.Public, c.Tracing.Endpoint = RedactURL(c.HTTP.Public), RedactURL(c.Tracing.Endpoint)
 	c.HTTP.Tokens = slices.Clone(c.HTTP.Tokens)
 	for i := range c.HTTP.Tokens {
 		c.HTTP.Tokens[i].Token = hide(c.HTTP.Tokens[i].Token)

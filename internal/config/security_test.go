@@ -51,7 +51,7 @@ func TestNoSecretIsShown(t *testing.T) {
 		switch {
 		case strings.HasSuffix(path, "dsn"), strings.HasSuffix(path, "replicas"):
 			return dsn
-		case strings.HasSuffix(path, "url"):
+		case strings.HasSuffix(path, "url"), strings.HasSuffix(path, "endpoint"):
 			return url
 		case strings.HasSuffix(path, "password"), strings.HasSuffix(path, ".token"), strings.HasSuffix(path, "secret"),
 			strings.HasSuffix(path, "hash_key"), strings.HasSuffix(path, "."+unnamed):

@@ -38,6 +38,7 @@ func (c Config) Validate() error {
 	p.http(c.HTTP)
 	p.alerts(c.Alerts)
 	p.feed(c.Feed)
+	p.tracing(c.Tracing)
 	p.datasets(c)
 	return p.err("")
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/cache"
 	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/ledger"
+	"github.com/prewarm-go/prewarm/internal/tracing"
 	"github.com/prewarm-go/prewarm/tasks"
 )
 
@@ -78,7 +79,9 @@ func New(c Config) *Intake { return &Intake{c} }
 
 // Accept answers a request document; via says which way it came. Errors: ErrMalformed, ErrTooLarge, and what keeps the
 // ledger or a source from answering; the same request may then be sent again.
-func (in *Intake) Accept(ctx context.Context, body []byte, via string) (Answer, error) {
+func (in *Intake) Accept(ctx context.Context, body []byte, via string) (_ Answer, err error) {
+	ctx, span := tracing.Start(ctx, "request", tracing.Text("via", via))
+	defer func() { span.End(err) }()
 	requestID, items, err := parse(body)
 	if err != nil {
 		return Answer{}, err
@@ -92,6 +95,7 @@ func (in *Intake) Accept(ctx context.Context, body []byte, via string) (Answer, 
 	if err != nil {
 		return Answer{}, err
 	}
+	span.Set(tracing.Text("request", requestID), tracing.Count("broadcasts", len(items)))
 	outcomes := make([]Outcome, len(items))
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(width)

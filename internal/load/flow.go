@@ -43,6 +43,7 @@ type progress struct {
 	pages    int
 	rows     int
 	done     bool
+	traces   []*pageTrace // of the pages, if they are traced
 }
 
 // stream takes pages in their order.
@@ -129,10 +130,12 @@ func (f *flow) send(ctx, flowing context.Context) error {
 		f.lap(&f.spent.Read)
 		f.spent.DB += p.took
 		if p.err != nil {
+			p.trace.end(p.err)
 			return p.err
 		}
 		var err error
 		if unit, err = f.stamp(unit, p); err != nil {
+			p.trace.end(err)
 			return err
 		}
 		p.unit = unit
@@ -162,6 +165,7 @@ func (f *flow) answers(ctx context.Context) {
 		if !failed {
 			if err := f.answer(ctx, p); err != nil {
 				failed = true
+				p.trace.end(err)
 				f.fail(err)
 			}
 		}
@@ -178,12 +182,16 @@ func (f *flow) answer(ctx context.Context, p *page) error {
 		if err := f.settleChanges(ctx, p); err != nil {
 			return err
 		}
+		p.trace.leg(legWrite, p.sentAt)
 	}
 	f.mu.Lock()
 	f.done.unit, f.done.done = p.unit, p.done
 	f.done.rejected = append(f.done.rejected, p.rejected...)
 	f.done.pages++
 	f.done.rows += p.rows
+	if p.trace != nil {
+		f.done.traces = append(f.done.traces, p.trace)
+	}
 	f.mu.Unlock()
 	select {
 	case f.news <- struct{}{}:
@@ -202,8 +210,14 @@ func (f *flow) records(ctx context.Context) (settled ledger.Settled) {
 		if now.pages == 0 {
 			continue
 		}
+		began := time.Now()
 		var err error
-		if settled, err = f.record(ctx, now.unit, now.rejected, now.done); err != nil {
+		settled, err = f.record(ctx, now.unit, now.rejected, now.done)
+		for _, t := range now.traces {
+			t.leg(legRecord, began)
+			t.end(err)
+		}
+		if err != nil {
 			f.fail(err)
 			return ledger.StillOpen
 		}

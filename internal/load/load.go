@@ -202,13 +202,17 @@ func (t *task) put(ctx context.Context, p *page) (ledger.Settled, error) {
 	if err != nil {
 		return ledger.StillOpen, err
 	}
+	began := time.Now()
 	if err := t.write(ctx, p); err != nil {
 		return ledger.StillOpen, err
 	}
 	if err := t.settleChanges(ctx, p); err != nil {
 		return ledger.StillOpen, err
 	}
+	p.trace.leg(legWrite, began)
+	began = time.Now()
 	settled, err := t.record(ctx, u, p.rejected, p.done)
+	p.trace.leg(legRecord, began)
 	if err == nil {
 		t.Metrics.pages(u.Dataset, 1, p.rows, len(p.rejected))
 		t.Unit = u

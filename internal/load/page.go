@@ -25,6 +25,7 @@ type page struct {
 	took     time.Duration // by all reads
 	done     bool          // nothing is left behind it
 	err      error
+	trace    *pageTrace
 
 	// Once it is sent:
 	unit   ledger.Unit // as it is behind the page
@@ -48,11 +49,13 @@ var ops = map[string]struct{ object, hash, collection, touch cache.Op }{
 // add encodes a row as commands of its own. A row that cannot be encoded becomes a reject.
 func (p *page) add(enc *dataset.Encoder, value, shop string, row []sql.RawBytes) error {
 	var err error
+	began := p.trace.rowBegan()
 	if value == dataset.ValueHash {
 		err = p.addHash(enc, shop, row)
 	} else {
 		err = p.addObject(enc, shop, row)
 	}
+	p.trace.rowEnded(began)
 	return p.settle(err, shop, enc, row)
 }
 

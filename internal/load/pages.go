@@ -43,7 +43,7 @@ type reading struct {
 // feels is the time of one read, and what writing and recording cost is paid by the page.
 func (r *reading) page(ctx context.Context, p *page) {
 	p.reset()
-	p.after, p.seen = r.cursor, r.seen.Load()
+	p.after, p.seen, p.trace = r.cursor, r.seen.Load(), tracePage(ctx)
 	dataset, began := r.Dataset.Spec().Name, time.Now()
 	for {
 		l := r.limits(dataset)
@@ -60,6 +60,7 @@ func (r *reading) page(ctx context.Context, p *page) {
 		}
 	}
 	r.Metrics.leg(dataset, legRead, began)
+	p.trace.read(began, p)
 }
 
 // readInto adds rows to a page, and sees how many rows the next read may ask for at most: rows are counted out by the

@@ -23,17 +23,20 @@ func (t *task) loadWhole(ctx context.Context) (ledger.Settled, error) {
 	t.Unit.RowsDone, t.Unit.Rejects = 0, 0
 	p := &page{}
 	p.reset()
-	p.seen = t.seen.Load()
+	p.seen, p.trace = t.seen.Load(), tracePage(ctx)
 	began := time.Now()
 	err := t.readWhole(ctx, p)
 	t.lap(&t.spent.Read)
 	t.spent.DB += time.Since(began)
+	p.trace.read(began, p)
 	if err != nil {
+		p.trace.end(err)
 		return ledger.StillOpen, err
 	}
 	t.Metrics.leg(t.Unit.Dataset, legRead, began)
 	p.done, p.readAt = true, time.Now()
 	settled, err := t.put(ctx, p)
+	p.trace.end(err)
 	t.lap(&t.spent.Write)
 	return settled, err
 }
@@ -130,10 +133,13 @@ func (t *task) readCollection(ctx context.Context, p *page) error {
 		if b.Bytes() > maxWhole {
 			return false, &tooBig{dataset: t.Unit.Dataset, shop: t.Shop}
 		}
+		began, add := p.trace.rowBegan(), t.addElement
 		if hash {
-			return true, t.addField(p, row)
+			add = t.addField
 		}
-		return true, t.addElement(p, row)
+		err := add(p, row)
+		p.trace.rowEnded(began)
+		return true, err
 	})
 	if err != nil {
 		b.Rollback()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/prewarm-go/prewarm/internal/tracing"
 	"github.com/prewarm-go/prewarm/tasks"
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
@@ -60,12 +61,20 @@ func (q *Queue) EnqueueLoad(ctx context.Context, t LoadTask) error {
 	if err != nil {
 		return err
 	}
-	_, err = q.client.EnqueueContext(ctx, task, asynq.Queue(t.Queue), asynq.TaskID(t.ID), asynq.ProcessAt(t.At),
+	_, err = q.client.EnqueueContext(ctx, within(ctx, task), asynq.Queue(t.Queue), asynq.TaskID(t.ID), asynq.ProcessAt(t.At),
 		asynq.MaxRetry(t.MaxRetry), asynq.Timeout(wholeSeconds(t.Timeout)), asynq.Retention(retention))
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
 		return fmt.Errorf("enqueue task %s of queue %s: %w", t.ID, t.Queue, err)
 	}
 	return nil
+}
+
+// within has a task without options of its own carry the context's span.
+func within(ctx context.Context, task *asynq.Task) *asynq.Task {
+	if headers := tracing.Headers(ctx); headers != nil {
+		return asynq.NewTaskWithHeaders(task.Type(), task.Payload(), headers)
+	}
+	return task
 }
 
 // EnqueueLoads enqueues many, in no order. After an error some are enqueued and some are not; doing it all again is safe.
@@ -101,7 +110,7 @@ func (q *Queue) EnqueuePlanAgain(ctx context.Context, p tasks.Plan, maxRetry int
 		return err
 	}
 	id := PlanID(p) + "." + rand.Text()
-	if _, err := q.client.EnqueueContext(ctx, task, asynq.Queue(tasks.QueueIntake), asynq.TaskID(id),
+	if _, err := q.client.EnqueueContext(ctx, within(ctx, task), asynq.Queue(tasks.QueueIntake), asynq.TaskID(id),
 		asynq.MaxRetry(maxRetry), asynq.Timeout(planTime), asynq.Retention(retention)); err != nil {
 		return fmt.Errorf("enqueue task %s: %w", id, err)
 	}
@@ -120,7 +129,7 @@ func (q *Queue) Copy(ctx context.Context, queue, id string) error {
 	if err != nil {
 		return fmt.Errorf("look up task %s of queue %s: %w", id, queue, err)
 	}
-	if _, err := q.client.EnqueueContext(ctx, asynq.NewTask(info.Type, info.Payload), asynq.Queue(queue), asynq.TaskID(rand.Text()),
+	if _, err := q.client.EnqueueContext(ctx, asynq.NewTaskWithHeaders(info.Type, info.Payload, info.Headers), asynq.Queue(queue), asynq.TaskID(rand.Text()),
 		asynq.MaxRetry(info.MaxRetry), asynq.Timeout(info.Timeout), asynq.Retention(info.Retention)); err != nil {
 		return fmt.Errorf("enqueue task %s again: %w", id, err)
 	}
@@ -137,7 +146,7 @@ func (q *Queue) EnqueuePlan(ctx context.Context, p tasks.Plan, maxRetry int) err
 	}
 	id := PlanID(p)
 	for try := 0; ; try++ {
-		_, err = q.client.EnqueueContext(ctx, task, asynq.Queue(tasks.QueueIntake), asynq.TaskID(id),
+		_, err = q.client.EnqueueContext(ctx, within(ctx, task), asynq.Queue(tasks.QueueIntake), asynq.TaskID(id),
 			asynq.MaxRetry(maxRetry), asynq.Timeout(planTime), asynq.Retention(retention))
 		if !errors.Is(err, asynq.ErrTaskIDConflict) || try == 1 {
 			break // twice taken: somebody else enqueued it between the two
