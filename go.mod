@@ -71,7 +71,3 @@ require (
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
 )
-
-// The collector's types import grpc and so x/net, which asks for a newer one than prewarm is built and tested with; nothing of
-// x/net that is built imports it.
-replace golang.org/x/term => golang.org/x/term v0.29.0
