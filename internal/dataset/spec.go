@@ -17,6 +17,12 @@ const (
 	ShopText    = "text"
 )
 
+// Values of Spec.Order.
+const (
+	OrderOldest = "oldest" // the least values of `by` first
+	OrderNewest = "newest" // the greatest first
+)
+
 // Spec declares a dataset. It has one of two forms: the query form (Query) for small data that is read and written in
 // one go, and the table form (Table, Shop, By, Columns) for big data that is split into ranges and read in pages.
 type Spec struct {
@@ -32,6 +38,7 @@ type Spec struct {
 	By      []string `yaml:"by,omitempty"`      // unique within a shop; an index must begin with Shop and these
 	Columns []string `yaml:"columns,omitempty"` // what the value holds, in this order
 	Where   string   `yaml:"where,omitempty"`   // rows that are cached; empty: all
+	Order   string   `yaml:"order,omitempty"`   // which units are loaded first: OrderOldest (default), OrderNewest
 
 	Key   string `yaml:"key"`             // {shop}, {column}; {{ and }} are literal braces
 	Value string `yaml:"value,omitempty"` // ValueJSON (default), ValueJSONArray, ValueHash

@@ -136,6 +136,13 @@ func (v *validator) hints() {
 	if s.ChangedAt != "" {
 		v.names("changed_at", []string{s.ChangedAt})
 	}
+	switch {
+	case s.Order == "":
+	case !s.Paged():
+		v.add("order", "leave it out", "is for the table form; a query is read in one go")
+	case s.Order != OrderOldest && s.Order != OrderNewest:
+		v.add("order", "write newest or oldest: rows are read along the index, by the columns of by", "cannot be %q", s.Order)
+	}
 	v.names("json", s.JSON)
 	for _, n := range s.JSON {
 		if s.Table != "" && !slices.Contains(s.Columns, n) {

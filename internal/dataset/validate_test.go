@@ -74,6 +74,8 @@ func TestWhatIsWrongIsNamedWithFieldAndRemedy(t *testing.T) {
 		"expression":        {usersSpec, func(s *Spec) { s.Columns = append(s.Columns, "a + b") }, "columns: cannot contain"},
 		"column twice":      {usersSpec, func(s *Spec) { s.Columns = append(s.Columns, "NICKNAME") }, "columns: names NICKNAME twice"},
 		"by with shop":      {usersSpec, func(s *Spec) { s.By = []string{"shop_id", "user_id"} }, "by: contains shop_id"},
+		"order of a query":  {shopSpec, func(s *Spec) { s.Order = OrderNewest }, "order: is for the table form"},
+		"order by column":   {usersSpec, func(s *Spec) { s.Order = "fans" }, "order: cannot be"},
 		"where leaves":      {usersSpec, func(s *Spec) { s.Where = "1) OR (1" }, "where: has parentheses"},
 		"where ends":        {usersSpec, func(s *Spec) { s.Where = "1; DROP TABLE x" }, "where: contains a `;`"},
 		"where with :shop":  {usersSpec, func(s *Spec) { s.Where = "x = :shop" }, "where: contains :shop"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/prewarm-go/prewarm/internal/dataset"
 	"github.com/prewarm-go/prewarm/internal/ledger"
@@ -84,13 +85,18 @@ func (p *Planner) split(ctx context.Context, shop string) ([]ledger.Unit, error)
 		if spec.Paged() {
 			units = &big
 		}
+		var some []ledger.Unit
 		err := d.Split(ctx, shop, p.UnitRows, func(r source.Range) error {
-			*units = append(*units, ledger.Unit{Dataset: spec.Name, From: r.From, To: r.To, RowsEstimated: r.Rows})
+			some = append(some, ledger.Unit{Dataset: spec.Name, From: r.From, To: r.To, RowsEstimated: r.Rows})
 			return nil
 		})
 		if err != nil {
 			return nil, fmt.Errorf("split dataset %s of shop %s: %w", spec.Name, shop, err)
 		}
+		if spec.Order == dataset.OrderNewest {
+			slices.Reverse(some) // units are begun by their numbers
+		}
+		*units = append(*units, some...)
 	}
 	return append(small, big...), nil
 }

@@ -222,3 +222,17 @@ func TestShopsAnswerForAllDatasets(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, known)
 }
+
+func TestTheNewestEndIsBegunFirstIfTheDatasetSaysSo(t *testing.T) {
+	t.Parallel()
+	newest := users(25)
+	newest.spec.Order = dataset.OrderNewest
+	p := &Planner{Datasets: []Dataset{newest, shop()}, UnitRows: 10}
+	units, err := p.split(t.Context(), "1001")
+	require.NoError(t, err)
+	var got []string
+	for _, u := range units {
+		got = append(got, u.Dataset+" "+u.From+".."+u.To)
+	}
+	require.Equal(t, []string{"shop ..", `users ["20"]..`, `users ["10"]..["20"]`, `users ..["10"]`}, got)
+}
