@@ -46,12 +46,19 @@ func OwnMySQL(t testing.TB, args ...string) *MySQLServer {
 	return &MySQLServer{DSN: server.MySQLDSN("test"), Addr: server.Addr, own: o}
 }
 
-// GrantsMySQL starts a MySQL or MariaDB for this test alone whose users and rights are real. DSN is root's.
-func GrantsMySQL(t testing.TB) *MySQLServer {
+// GrantsMySQL starts a MySQL or MariaDB for this test alone whose users and rights are real. DSN is root's; args are more of
+// the server's own arguments.
+func GrantsMySQL(t testing.TB, args ...string) *MySQLServer {
 	t.Helper()
-	server, err := servers.StartMySQL(t.Context(), servers.MySQLConfig{Grants: true, Schemas: []string{"test"}})
+	server, err := servers.StartMySQL(t.Context(), servers.MySQLConfig{Grants: true, Schemas: []string{"test"}, Args: args})
 	o := newOwn(t, server, err)
 	return &MySQLServer{DSN: server.MySQLDSN("test"), Addr: server.Addr, own: o}
+}
+
+// BinlogMySQL is GrantsMySQL with a binlog in row format.
+func BinlogMySQL(t testing.TB, args ...string) *MySQLServer {
+	t.Helper()
+	return GrantsMySQL(t, append([]string{"--log-bin=log", "--binlog-format=ROW", "--server-id=1"}, args...)...)
 }
 
 func newSchema(t testing.TB, dsn string) string {
