@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -112,7 +113,7 @@ func (s *secured) packet() error {
 			return errNoTLS
 		}
 	}
-	s.rest = append(head, body...)
+	s.rest = slices.Concat(head, body)
 	return nil
 }
 

@@ -22,6 +22,7 @@ func event(kind byte, body string) []byte {
 }
 
 func unhex(t testing.TB, text string) string {
+	t.Helper()
 	raw, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
 	require.NoError(t, err)
 	return string(raw)

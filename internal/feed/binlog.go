@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/prewarm-go/prewarm/internal/alert"
 	"github.com/prewarm-go/prewarm/internal/binlog"
@@ -229,6 +231,7 @@ func (b *Binlog) event(ctx context.Context, e binlog.Event) (err error) {
 		b.doubt(e.At, b.Datasets...)
 	case binlog.Idle:
 		b.Lag.read(time.Time{})
+	case binlog.Commit, binlog.Other:
 	}
 	if e.Kind == binlog.Commit || e.Ends {
 		b.at, b.when = b.stream.Position.String(), e.At
@@ -309,17 +312,27 @@ func (b *Binlog) look(ctx context.Context, t *binlog.Table) (*known, error) {
 	return &known{columns: columns}, nil
 }
 
-// statement takes in what was executed and not written as rows: a change of a table's definition, TRUNCATE, or a statement of
-// a session that does not write rows. Whatever names a table may have changed all of it.
+// statement takes in what was executed and not written as rows.
 func (b *Binlog) statement(e binlog.Event) {
 	clear(b.tables)
-	text := strings.ToLower(e.Text)
 	for _, d := range b.Datasets {
-		for _, table := range d.Tables() {
-			if strings.Contains(text, strings.ToLower(table)) {
-				b.doubt(e.At, d)
-				break
-			}
+		if touches(e.Text, d.Tables()) {
+			b.doubt(e.At, d)
 		}
 	}
+}
+
+// harmless are statements that name tables and leave their rows as they are.
+var harmless = []string{"analyze", "optimize", "grant", "revoke", "flush"}
+
+// touches is pure: whether a statement may have changed rows of one of these tables. It is a change of a table's definition,
+// TRUNCATE, or of a session that does not write rows; whatever names a table may have changed all of it.
+func touches(statement string, tables []string) bool {
+	words := strings.FieldsFunc(strings.ToLower(statement), func(r rune) bool {
+		return r != '_' && r != '$' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	})
+	if len(words) == 0 || slices.Contains(harmless, words[0]) {
+		return false
+	}
+	return slices.ContainsFunc(tables, func(table string) bool { return slices.Contains(words, strings.ToLower(table)) })
 }
