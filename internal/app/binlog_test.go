@@ -72,6 +72,19 @@ func TestWhatTheBinlogTellsIsBroughtIntoTheCache(t *testing.T) {
 	require.NoError(t, tx.Commit())
 	c.fresh(1001)
 
+	// A transaction in two phases is not seen before its second.
+	conn, err := c.source.Conn(t.Context())
+	require.NoError(t, err)
+	for _, s := range []string{"XA START 'x'", "UPDATE shop_users SET nickname = 'prepared' WHERE shop_id = 1001 AND user_id = 24", "XA END 'x'", "XA PREPARE 'x'"} {
+		_, err := conn.ExecContext(t.Context(), s)
+		require.NoError(t, err, s)
+	}
+	c.told()
+	_, err = conn.ExecContext(t.Context(), "XA COMMIT 'x'")
+	require.NoError(t, err)
+	require.NoError(t, conn.Close())
+	c.fresh(1001)
+
 	// A definition that changes in between: columns that move, rows that are not told one by one.
 	c.change("ALTER TABLE shop_users ADD COLUMN extra BIGINT NOT NULL DEFAULT 5 FIRST", "UPDATE shop_users SET nickname = 'after' WHERE shop_id = 1001 AND user_id < 60",
 		"DELETE FROM shop_users WHERE shop_id = 1001 AND user_id = 30")

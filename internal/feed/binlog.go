@@ -24,6 +24,7 @@ const (
 	binlogAgain  = 2 * time.Second       // how long a log waits that could not be read
 	binlogLacks  = 30 * time.Second      // how long it waits for settings or rights that it lacks
 	binlogFails  = 5                     // so many failures in a row are told
+	binlogCheck  = 3 * time.Minute       // how often it is asked what the server lacks: alerts that still hold are raised again
 	viaBinlog    = "binlog"              // what its changes are counted as
 )
 
@@ -42,6 +43,7 @@ type Binlog struct {
 	stream  *binlog.Stream
 	tables  map[string]*known
 	changes []change.Change // not taken in yet
+	checked time.Time       // when it was last asked what the server lacks
 	since   time.Time       // when the first of them, or of the transactions, came; zero: there are none
 	at      string          // behind the last whole transaction
 	when    time.Time       // it was committed
@@ -123,6 +125,7 @@ func (b *Binlog) read(ctx context.Context) error {
 
 // check asks whether the log tells what it must.
 func (b *Binlog) check(ctx context.Context) error {
+	b.checked = time.Now()
 	bounded, cancel := context.WithTimeout(ctx, binlog.Silence)
 	defer cancel()
 	lacks, err := b.Source.BinlogLacks(bounded, b.Datasets)
@@ -172,6 +175,11 @@ func (b *Binlog) lost(ctx context.Context, err error) error {
 
 // next takes one event, or what has been gathered.
 func (b *Binlog) next(ctx context.Context) error {
+	if time.Since(b.checked) > binlogCheck {
+		if err := b.check(ctx); err != nil {
+			return err
+		}
+	}
 	wait := binlog.Silence
 	if !b.since.IsZero() {
 		wait = time.Until(b.due())

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"regexp"
@@ -86,6 +87,7 @@ func (s *Source) AwaitVisible(ctx context.Context, at *binlog.Stream) error {
 	for pause := visibleFirst; ; pause = min(2*pause, visibleMost) {
 		file, offset, err := snapshot(ctx, conn)
 		if err != nil {
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // it may be in a transaction, of which nobody else must read
 			return fmt.Errorf("source %s: wait for a commit: %w", s.name, err)
 		}
 		if reached(file, offset, at.File, uint64(at.Offset)) {

@@ -39,7 +39,8 @@ func (s *Source) BinlogLacks(ctx context.Context, bound []*Bound) ([]Lack, error
 
 func (s *Source) settings(ctx context.Context) (map[string]string, error) {
 	rows, err := s.db.QueryContext(ctx, `SHOW GLOBAL VARIABLES WHERE Variable_name IN
-		('log_bin', 'binlog_format', 'binlog_row_image', 'gtid_mode', 'log_bin_compress', 'binlog_transaction_compression', 'binlog_row_value_options')`)
+		('log_bin', 'binlog_format', 'binlog_row_image', 'gtid_mode', 'log_bin_compress', 'binlog_transaction_compression', 'binlog_row_value_options',
+		'log_slave_updates', 'log_replica_updates', 'gtid_slave_pos')`)
 	if err != nil {
 		return nil, fmt.Errorf("source %s: read the settings of the binlog: %w", s.name, err)
 	}
@@ -72,6 +73,12 @@ func settingsLack(mariadb bool, have map[string]string) (lacks []Lack) {
 	want("binlog_row_value_options", "", "SET GLOBAL binlog_row_value_options = ''")
 	if !mariadb {
 		want("gtid_mode", "ON", "turn gtid_mode on, as the manual of MySQL says")
+	}
+	for _, name := range []string{"log_replica_updates", "log_slave_updates"} {
+		if replica := mariadb && have["gtid_slave_pos"] != ""; have[name] == "OFF" && (replica || !mariadb) {
+			return append(lacks, Lack{What: name + " is OFF, so that a replica does not tell what it takes over", Stops: replica,
+				Remedy: "start the server with " + name + ", or name the primary under sources"})
+		}
 	}
 	return lacks
 }

@@ -24,6 +24,11 @@ func TestWhatABinlogLacks(t *testing.T) {
 		require.True(t, lacks[0].Stops)
 		require.Contains(t, lacks[0].What, name+" is "+bad)
 	}
+	replica := map[string]string{"log_bin": "ON", "log_slave_updates": "OFF"}
+	require.Empty(t, settingsLack(true, replica), "it is none")
+	replica["gtid_slave_pos"] = "0-1-5"
+	require.True(t, settingsLack(true, replica)[0].Stops)
+	require.False(t, settingsLack(false, map[string]string{"log_bin": "ON", "log_replica_updates": "OFF"})[0].Stops, "it may be none")
 	require.Len(t, settingsLack(false, map[string]string{"log_bin": "OFF", "gtid_mode": "OFF"}), 1, "first things first")
 }
 
