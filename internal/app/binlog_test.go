@@ -85,6 +85,12 @@ func TestWhatTheBinlogTellsIsBroughtIntoTheCache(t *testing.T) {
 	require.NoError(t, conn.Close())
 	c.fresh(1001)
 
+	// More than is taken in together, in one transaction.
+	c.change("INSERT INTO shop_users SELECT 1001, seq, 'many', 1, 1, NULL, NULL FROM seq_200001_to_205000")
+	c.fresh(1001)
+	c.change("DELETE FROM shop_users WHERE shop_id = 1001 AND user_id > 200500")
+	c.fresh(1001)
+
 	// A definition that changes in between: columns that move, rows that are not told one by one.
 	c.change("ALTER TABLE shop_users ADD COLUMN extra BIGINT NOT NULL DEFAULT 5 FIRST", "UPDATE shop_users SET nickname = 'after' WHERE shop_id = 1001 AND user_id < 60",
 		"DELETE FROM shop_users WHERE shop_id = 1001 AND user_id = 30")
