@@ -18,23 +18,33 @@ import (
 // login logs in by the driver and keeps the connection below it, on which the driver reads and writes only while it is
 // asked something. TLS is done below the driver too, or what it reads could not be got at.
 func login(ctx context.Context, dsn *mysql.Config) (driver.Conn, net.Conn, error) {
+	session, conn, err := connect(ctx, dsn, dsn.TLS)
+	if dsn.AllowFallbackToPlaintext && errors.Is(err, errNoTLS) {
+		session, conn, err = connect(ctx, dsn, nil)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("log in to read the binlog: %w", err)
+	}
+	return session, conn, nil
+}
+
+func connect(ctx context.Context, dsn *mysql.Config, secret *tls.Config) (driver.Conn, net.Conn, error) {
 	cfg := dsn.Clone()
 	var below net.Conn
-	secret, dial, optional := cfg.TLS, cfg.DialFunc, cfg.AllowFallbackToPlaintext
-	network, addr := cfg.Net, cfg.Addr
+	dial, network, addr := cfg.DialFunc, cfg.Net, cfg.Addr
 	cfg.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		if dial == nil {
 			dial = (&net.Dialer{}).DialContext
 		}
 		conn, err := dial(ctx, network, addr)
 		if err == nil && secret != nil {
-			conn = &secured{Conn: conn, ctx: ctx, config: secret, optional: optional}
+			conn = &secured{Conn: conn, ctx: ctx, config: secret}
 		}
 		below = conn
 		return conn, err
 	}
 	cfg.TLS, cfg.TLSConfig, cfg.AllowFallbackToPlaintext = nil, "", false
-	if secret != nil && !optional {
+	if secret != nil {
 		cfg.Net = "unix" // to the driver it is a way on which nobody listens: it may send what TLS hides
 	}
 	if err := cfg.Apply(mysql.EnableCompression(false)); err != nil {
@@ -43,19 +53,19 @@ func login(ctx context.Context, dsn *mysql.Config) (driver.Conn, net.Conn, error
 	cfg.Logger = &mysql.NopLogger{}
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
-		return nil, nil, fmt.Errorf("log in to read the binlog: %w", err)
+		return nil, nil, err
 	}
 	conn, err := connector.Connect(ctx)
-	if err != nil {
-		if below != nil {
-			_ = below.Close()
-		}
-		if s, ok := below.(*secured); ok && s.failed != nil { // the driver says only that there is no connection
-			err = s.failed
-		}
-		return nil, nil, fmt.Errorf("log in to read the binlog: %w", err)
+	if err == nil {
+		return conn, below, nil
 	}
-	return conn, below, nil
+	if below != nil {
+		_ = below.Close()
+	}
+	if s, ok := below.(*secured); ok && s.failed != nil { // the driver says only that there is no connection
+		err = s.failed
+	}
+	return nil, nil, err
 }
 
 const (
@@ -68,14 +78,13 @@ const (
 // knows of, so that the numbers of the login's other packets are moved by one.
 type secured struct {
 	net.Conn
-	ctx      context.Context
-	config   *tls.Config
-	optional bool
-	greeted  bool
-	offered  bool
-	on       bool   // the login is still going on, over TLS
-	rest     []byte // of a packet
-	failed   error  // why there is no TLS
+	ctx     context.Context
+	config  *tls.Config
+	greeted bool
+	offered bool
+	on      bool   // the login is still going on, over TLS
+	rest    []byte // of a packet
+	failed  error  // why there is no TLS
 }
 
 var errNoTLS = errors.New("the server does not offer TLS")
@@ -108,7 +117,7 @@ func (s *secured) packet() error {
 		head[3]--
 	} else {
 		s.greeted, s.offered = true, offersTLS(body)
-		if !s.offered && !s.optional {
+		if !s.offered {
 			s.failed = errNoTLS
 			return errNoTLS
 		}
