@@ -68,6 +68,16 @@ bench-pace: servers ## what a live load feels beside the warming: fixed widths a
 	PREWARM_REQUIRE_SERVERS=1 go test ./internal/app -run 'TestPace$$' -count=1 -v -timeout 1h -pace-seconds $(SECONDS) -pace-rate $(RATE) \
 		-pace-cells '$(CELLS)' -pace-pages '$(PAGES)' -pace-pin=$(PIN) -pace-json '$(if $(JSON),$(abspath $(JSON)))'
 
+# How late a change is in the cache: make freshness SECONDS=30 RATE=1000 JSON=bin/freshness.json, then a million races of a page against a delete.
+RACES ?= 1000000
+
+.PHONY: freshness
+freshness: servers ## how late changes are in the cache, with the binlog and without, while shops are loaded; then races of pages against deletes
+	@mkdir -p bin $(dir $(JSON))
+	PREWARM_REQUIRE_SERVERS=1 go test ./internal/app -run 'TestFreshness$$' -count=1 -v -timeout 1h -freshness-seconds $(SECONDS) -freshness-rate $(RATE) \
+		-freshness-json '$(if $(JSON),$(abspath $(JSON)))'
+	PREWARM_REQUIRE_SERVERS=1 PREWARM_RACES=$(RACES) go test ./internal/load -run TestARowThatLeftDoesNotComeBack -count=1 -v -timeout 2h
+
 # How fast it is here, beside a plain loop and the servers' own programs: make bench JSON=bin/bench.json ROWS=2000000 RUNS=9
 ROWS ?= 600000
 RUNS ?= 5

@@ -122,7 +122,11 @@ func (d *doctor) sources(ctx context.Context) {
 			return config.RedactDSN(d.cfg.Sources[name].DSN), err
 		})
 		if reached {
-			d.mysqlRights(ctx, "source "+name+" rights", src.DB(), grants.Reader)
+			needed := grants.Reader
+			if d.cfg.Feed.Binlog.Reads(name) {
+				needed = grants.Follower
+			}
+			d.mysqlRights(ctx, "source "+name+" rights", src.DB(), needed)
 		}
 		for _, spec := range d.cfg.Datasets {
 			if of, err := d.cfg.SourceOf(spec); err != nil || of != name {
@@ -135,6 +139,7 @@ func (d *doctor) sources(ctx context.Context) {
 			d.try(ctx, "dataset "+spec.Name, func(ctx context.Context) (string, error) { return d.dataset(ctx, src, spec) })
 		}
 		if reached {
+			d.binlog(ctx, name, src)
 			_ = src.Close()
 		}
 	}

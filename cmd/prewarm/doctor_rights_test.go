@@ -14,7 +14,7 @@ import (
 // TestTheDoctorKnowsTheLeastRights gives the users what docs/grants.md says, then more, then less.
 func TestTheDoctorKnowsTheLeastRights(t *testing.T) {
 	t.Parallel()
-	server, db := testenv.GrantsMySQL(t), testenv.OwnRedis(t)
+	server, db := testenv.BinlogMySQL(t), testenv.OwnRedis(t)
 	execute(t, server.DSN, "CREATE DATABASE shop", "CREATE TABLE shop.shops (id BIGINT PRIMARY KEY, name VARCHAR(20))",
 		"CREATE TABLE shop.users (shop_id BIGINT, user_id BIGINT, nick VARCHAR(20), PRIMARY KEY (shop_id, user_id))")
 	opts, err := redis.ParseURL(db.URL)
@@ -39,11 +39,11 @@ func TestTheDoctorKnowsTheLeastRights(t *testing.T) {
 		}
 	}
 	url := func(user string) string { return fmt.Sprintf("redis://%s:change-me@%s/0", user, db.Addr) }
-	s := stage{queue: url("prewarm_queue"), cache: url("prewarm_cache"), datasets: goodDatasets,
+	s := stage{queue: url("prewarm_queue"), cache: url("prewarm_cache"), datasets: goodDatasets + "\nfeed: {binlog: {}}\n",
 		ledger: "prewarm:change-me@tcp(" + server.Addr + ")/prewarm", source: "prewarm_reader:change-me-too@tcp(" + server.Addr + ")/shop"}
 	file := s.file(t, "")
 	require.Zero(t, prewarm(t, "", "migrate", "-c", file).code)
-	all := []string{"queue rights", "cache rights", "ledger rights", "source main rights"}
+	all := []string{"queue rights", "cache rights", "ledger rights", "source main rights", "source main binlog"}
 	found, code := examined(t, file)
 	require.Zero(t, code, found)
 	for _, check := range all {

@@ -28,6 +28,7 @@ const (
 	BroadcastEnded    = "broadcast_ended"    // a broadcast ended before its run was ready
 	FeedGap           = "feed_gap"           // changes were gone before they could be read
 	RefreshLate       = "refresh_late"       // changed rows are not looked for when they should be
+	FeedLacks         = "feed_lacks"         // a feed does not tell all changes
 	RefreshFailed     = "refresh_failed"     // changed rows cannot be brought into the cache
 )
 
@@ -65,6 +66,9 @@ var kinds = map[string]lasting{
 	DailyReport:       {},
 	BroadcastEnded:    {},
 	RefreshLate:       {},
+	FeedGap:           {},
+	FeedLacks:         {},
+	RefreshFailed:     {},
 }
 
 // Names are all of them, in order.

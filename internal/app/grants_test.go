@@ -34,7 +34,7 @@ func documented(t *testing.T, kind string) (blocks []string) {
 // test its own.
 func rights(t *testing.T) *cluster {
 	t.Helper()
-	server := testenv.GrantsMySQL(t)
+	server := testenv.BinlogMySQL(t)
 	root := openMySQL(t, server.DSN+"?multiStatements=true")
 	for _, text := range append([]string{"CREATE DATABASE shop CHARACTER SET utf8mb4"}, documented(t, "sql")...) {
 		_, err := root.ExecContext(t.Context(), text)
@@ -53,6 +53,7 @@ func rights(t *testing.T) *cluster {
 	c.queueServer.URL = withUser(t, c.queue, c.queueServer.URL, acls[0])
 	c.cacheServer.URL = withUser(t, c.cache, c.cacheServer.URL, acls[1])
 	c.config = c.write(at("prewarm:change-me", "prewarm"), at("prewarm_reader:change-me-too", "shop"), smallPage)
+	c.configure("datasets:\n", "feed: {binlog: {}}\ndatasets:\n")
 	return c
 }
 
@@ -85,6 +86,9 @@ func TestWithTheDocumentedRightsAndNoOthersEverythingWorks(t *testing.T) {
 	requireWarm(t, c.cache, expect(t, c.source, 1001), starts.UTC().Truncate(time.Second).Add(2*time.Hour))
 	flag := "prewarm:{1001}:ready:b-1"
 	c.until(soon, flag, func() bool { return c.queue.Exists(t.Context(), flag).Val() == 1 })
+
+	c.change("DELETE FROM shop_users WHERE shop_id = 1001 AND user_id = 6")
+	c.until(soon, "gone", func() bool { return c.cache.Exists(t.Context(), "user:1001:6").Val() == 0 })
 
 	c.acts(first, second, starts)
 	c.looks(first)

@@ -20,6 +20,7 @@ type fresh struct {
 	worker   *refresh.Worker    // of the pod that leads, and so is
 	schedule *refresh.Scheduler // what looks for changed rows
 	stream   *feed.Stream       // nil: there is none
+	binlogs  []*feed.Binlog
 }
 
 // keepFresh puts together what takes in changes and what reads changed rows again.
@@ -43,6 +44,7 @@ func (a *App) keepFresh(bound []*source.Bound, loader *load.Loader, settler *loa
 			Publish: func(ctx context.Context, shop string) error { return a.publish(ctx, settler, shop) }},
 	}
 	a.followStream()
+	a.followBinlogs(bound)
 }
 
 // followStream reads the stream of changes, if there is one.
@@ -74,6 +76,9 @@ func (f fresh) run(term context.Context) {
 	wg.Go(func() { f.schedule.Run(term) })
 	if f.stream != nil {
 		wg.Go(func() { f.stream.Run(term) })
+	}
+	for _, b := range f.binlogs {
+		wg.Go(func() { b.Run(term) })
 	}
 	wg.Wait()
 }

@@ -31,7 +31,7 @@ var floors = [][]string{
 	{"internal/intake", "internal/load", "internal/plan", "internal/pace", "internal/upkeep", "internal/audit", "internal/feed", "internal/propose", "internal/report"},
 	{"internal/embedded"},
 	{"internal/ledger", "internal/source", "internal/cache", "internal/lease", "internal/queue", "internal/guard"},
-	{"internal/redisconn", "internal/mysqlconn", "internal/tracing", "internal/alert", "internal/memory", "internal/grants"},
+	{"internal/redisconn", "internal/mysqlconn", "internal/tracing", "internal/alert", "internal/memory", "internal/grants", "internal/binlog"},
 	{"internal/config"},
 	{"internal/dataset", "internal/change", "tasks", "internal/servers", "docs"},
 }
@@ -46,7 +46,7 @@ var fences = []struct {
 }{
 	{"github.com/hibiken/asynq", []string{"tasks", "workers", "internal/queue", "internal/app"}},
 	{"github.com/go-sql-driver/mysql", []string{
-		"internal/mysqlconn", "internal/source", "internal/ledger", "internal/guard", "internal/app", "internal/testenv", "internal/bench"}},
+		"internal/mysqlconn", "internal/source", "internal/ledger", "internal/guard", "internal/binlog", "internal/app", "internal/testenv", "internal/bench"}},
 	{"github.com/alicebob/miniredis", []string{"internal/embedded"}},
 	{"go.opentelemetry.io/", []string{"internal/tracing"}},
 	{"modernc.org/", []string{"internal/embedded"}},

@@ -37,7 +37,7 @@ func (c Config) Validate() error {
 	p.audit(c)
 	p.http(c.HTTP)
 	p.alerts(c.Alerts)
-	p.feed(c.Feed)
+	p.feed(c)
 	p.tracing(c.Tracing)
 	p.datasets(c)
 	return p.err("")

@@ -99,15 +99,27 @@ func (s *Stream) whole(ctx context.Context, at string) error {
 		}
 		return fmt.Errorf("look at the stream: %w", err)
 	}
-	if !older(at, info.MaxDeletedEntryID) {
+	if !gap(at, info) {
 		return nil
 	}
 	s.Alerts.Raise(ctx, alert.Alert{
 		Name: alert.FeedGap, Severity: alert.Critical,
-		Summary: fmt.Sprintf("the stream %s was trimmed up to %s, and was read up to %s only: changes are lost", s.Name, info.MaxDeletedEntryID, at),
+		Summary: fmt.Sprintf("the stream %s lacks entries behind %s, up to which it was read: changes are lost", s.Name, at),
 		Remedy:  "run `prewarm audit` over the shops that are warm, and give the stream a longer MAXLEN",
 	})
 	return nil
+}
+
+// gap is pure: whether entries behind a place are gone. Redis tells of those that were deleted one by one; of those that were
+// trimmed it is known only that the place itself was among them, which is a gap unless the trimming ended just there.
+func gap(at string, info *redis.XInfoStream) bool {
+	switch {
+	case !older(at, info.LastGeneratedID):
+		return false
+	case older(at, info.MaxDeletedEntryID) || info.Length == 0:
+		return true
+	}
+	return older(at, info.FirstEntry.ID) && at != info.MaxDeletedEntryID
 }
 
 // older compares ids of entries: milliseconds and a number.

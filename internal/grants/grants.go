@@ -20,6 +20,8 @@ type Needed struct {
 var (
 	Ledger = Needed{Rights: []string{"CREATE", "ALTER", "DROP", "INDEX", "SELECT", "INSERT", "UPDATE", "DELETE"}}
 	Reader = Needed{Rights: []string{"SELECT"}, Everywhere: []string{"REPLICATION CLIENT", "BINLOG MONITOR", "REPLICA MONITOR", "SLAVE MONITOR"}}
+	// Follower reads the binlog too.
+	Follower = Needed{Rights: Reader.Rights, Everywhere: append([]string{"REPLICATION SLAVE"}, Reader.Everywhere...)}
 )
 
 // Read lists the rights of the user that db is logged in with, as the server writes them.

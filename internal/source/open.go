@@ -54,7 +54,7 @@ func Open(ctx context.Context, name string, cfg config.Source, width int) (*Sour
 		return nil, loginError(name, dsn, err)
 	}
 	src := OpenDB(name, db, mysqlDialect{mariadb: mariadb})
-	src.reads, src.schema = reads, dsn.DBName
+	src.reads, src.schema, src.dsn = reads, dsn.DBName, dsn
 	return src, nil
 }
 

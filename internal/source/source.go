@@ -16,6 +16,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
 )
 
 // Source is one database to read from. It may be used by many goroutines.
@@ -26,6 +28,7 @@ type Source struct {
 	reads   *atomic.Int64         // statements that were sent
 	reading atomic.Pointer[int64] // rows that a reading of the counters counts of its own; nil: not known yet
 	schema  string                // the connection's own; "": not known
+	dsn     *mysql.Config         // nil: it is no server
 }
 
 // OpenDB is a source on a database that the caller has opened, such as the embedded one.

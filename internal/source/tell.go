@@ -38,6 +38,29 @@ func (s *Source) same(schema, name, toldSchema, toldName string) bool {
 	return strings.EqualFold(name, toldName) && (schema == "" || toldSchema == "" || strings.EqualFold(schema, toldSchema))
 }
 
+// Tells are the columns of a table by which a changed row is found.
+func (b *Bound) Tells(schema, table string) (columns []string) {
+	alias, ok := b.tableNamed(schema, table)
+	switch {
+	case !ok:
+		return nil
+	case b.table == nil:
+		for _, c := range b.query.ShopIsA {
+			if c.Table == "" || strings.EqualFold(c.Table, alias) {
+				columns = append(columns, c.Name)
+			}
+		}
+	default:
+		columns = append([]string{b.spec.Shop}, b.spec.By...)
+	}
+	for i := range b.width {
+		if b.encoder.InKey(i) {
+			columns = append(columns, b.encoder.Name(i))
+		}
+	}
+	return columns
+}
+
 // Told is what was told of a row: the text of a column, and whether it was told and is not NULL.
 type Told func(column string) (text string, ok bool)
 
@@ -114,9 +137,26 @@ func (b *Bound) KeyTold(shop string, told Told) (key string, ok bool) {
 			return "", false
 		}
 		row[i] = sql.RawBytes(text)
+		if c := b.columnOf(b.encoder.Name(i)); c != nil && c.Kind == dataset.KindBinary {
+			if raw, ok := asKey(*c, text); ok { // otherwise it was told as it is
+				row[i] = raw
+			}
+		}
 	}
 	raw, err := b.encoder.AppendKey(nil, shop, row)
 	return string(raw), err == nil
+}
+
+// columnOf is a column of the table form; nil: it is not known.
+func (b *Bound) columnOf(name string) *Column {
+	if b.table == nil {
+		return nil
+	}
+	i := slices.IndexFunc(b.table.Columns, func(c Column) bool { return strings.EqualFold(c.Name, name) })
+	if i < 0 {
+		return nil
+	}
+	return &b.table.Columns[i]
 }
 
 // CachedKey is the key in the cache of the row that a cursor names; ok is false if the key has more than the cursor holds.
@@ -140,9 +180,6 @@ func (b *Bound) CachedKey(shop, cursor string) (key string, ok bool) {
 		if i < 0 {
 			return "", false
 		}
-		if raw, ok := args[i].([]byte); ok {
-			return string(raw), true
-		}
 		return texts[i], true
 	})
 }
@@ -158,4 +195,15 @@ func (b *Bound) KeyBeyondRow() bool {
 		}
 	}
 	return false
+}
+
+// Tables are the names of the tables that a dataset is read from.
+func (b *Bound) Tables() (names []string) {
+	if b.table != nil {
+		return []string{b.table.Name}
+	}
+	for _, t := range b.query.Tables {
+		names = append(names, t.Name)
+	}
+	return names
 }

@@ -55,6 +55,12 @@ func GrantsMySQL(t testing.TB, args ...string) *MySQLServer {
 	return &MySQLServer{DSN: server.MySQLDSN("test"), Addr: server.Addr, own: o}
 }
 
+// BinlogMySQL is GrantsMySQL with a binlog in row format.
+func BinlogMySQL(t testing.TB, args ...string) *MySQLServer {
+	t.Helper()
+	return GrantsMySQL(t, append([]string{"--log-bin=log", "--binlog-format=ROW", "--server-id=1"}, args...)...)
+}
+
 func newSchema(t testing.TB, dsn string) string {
 	t.Helper()
 	cfg, err := mysql.ParseDSN(dsn)
