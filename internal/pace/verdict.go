@@ -36,8 +36,9 @@ type Limits struct {
 }
 
 // room is by what factor the servers may bear more than they were found to bear, with 95 % certainty: the live load comes
-// and goes.
-const room = 1.1
+// and goes. Of 1.1, 1.3 and 1.6, it is the one with which 95 % of the simulated broadcasts that were said to be infeasible
+// were late.
+const room = 1.3
 
 // most is the ceiling as it may be at best: what the servers bear is not known exactly, the bounds and the pods are.
 func (l Limits) most(ceiling float64) float64 {

@@ -111,7 +111,7 @@ func (v *visiting) rows(rows driver.Rows) error {
 		return fmt.Errorf("the statement has %d columns, and %d were expected", n, v.width)
 	}
 	values, row, text := make([]driver.Value, v.width), make([]sql.RawBytes, v.width), make([]byte, 0, 256)
-	for {
+	for !v.stopped {
 		err := rows.Next(values)
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -125,11 +125,10 @@ func (v *visiting) rows(rows driver.Rows) error {
 			row[i], text = rawBytes(text, value)
 		}
 		var more bool
-		if more, v.failed = v.visit(row); v.failed != nil || !more {
-			v.stopped = true
-			return nil
-		}
+		more, v.failed = v.visit(row)
+		v.stopped = v.failed != nil || !more
 	}
+	return nil
 }
 
 // rawBytes is a value as database/sql would scan it into a sql.RawBytes. Those that are not bytes are appended to text.
