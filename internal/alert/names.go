@@ -59,6 +59,7 @@ var kinds = map[string]lasting{
 	CacheLost:         {while: open, holds: true},
 	MemoryHigh:        {},
 	GuardStop:         {},
+	PlanWentBad:       {},
 	CeilingBinds:      {},
 	PodDied:           {},
 	AuditFailed:       {},

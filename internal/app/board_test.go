@@ -163,6 +163,14 @@ func TestAnEveningInABrowser(t *testing.T) {
 	b.Until(soon, `document.querySelectorAll("#width-chart path.line").length === 3`)
 	b.accessible("the evening")
 
+	var status int
+	b.Eval(`fetch("/v1/datasets/users/pause", {method: "POST", headers: {"Content-Type": "application/json"}, body: '{"reason": "its plan is bad"}'}).then((r) => r.status)`, &status)
+	require.Equal(t, 200, status)
+	b.Until(soon, `document.querySelector("#paused").innerText.includes("its plan is bad")`)
+	b.press("Resume dataset users")
+	b.does("there is an index now", nil)
+	b.Until(soon, `!document.querySelector("#paused").checkVisibility()`)
+
 	link.Set(proxy.Mode{Cut: true})
 	b.Until(soon, `document.querySelector("#live").innerText.startsWith("no connection since")`)
 	c.announce(ka(1002, time.Now().Add(time.Minute)))

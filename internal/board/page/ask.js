@@ -114,11 +114,20 @@ const resumeAll = {
   do: (reason) => api('POST', '/v1/resume', {reason}), done: () => 'Everything goes on.',
 };
 
+const resumeDataset = (s) => ({
+  title: `Resume dataset ${s.id}?`, yes: 'Resume', text: `It was stopped in all shops by ${s.who}: ${s.reason || 'no reason was given'}. It goes on from where it stopped; `
+    + 'if the database still reads far more rows than it returns, it is stopped again.',
+  do: (reason) => api('POST', `/v1/datasets/${encodeURIComponent(s.id)}/resume`, {reason}), done: () => `Dataset ${s.id} goes on.`,
+});
+
+// offerAll shows what can be done with everything, and with what is stopped.
 export function offerAll(switches) {
   const paused = switches.some((s) => s.scope === 'all');
-  offer($('all-actions'), String(paused), () => [
+  const stopped = switches.filter((s) => s.scope === 'dataset');
+  offer($('all-actions'), JSON.stringify([paused, stopped]), () => [
     button('Warm a shop…', () => ask(warm)),
     paused ? button('Resume everything…', () => ask(resumeAll)) : button('Pause everything…', () => ask(pauseAll)),
+    ...stopped.map((s) => button(`Resume dataset ${s.id}…`, () => ask(resumeDataset(s)))),
   ]);
 }
 
