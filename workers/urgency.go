@@ -15,8 +15,10 @@ const (
 	dueEvery = 500 * time.Millisecond
 	// dueMost is how many runs the list has. Slots of all pods begin with its first.
 	dueMost = 16
-	// dueUnits is how many units of one run are tried for: slots that come at the same moment take different ones.
+	// dueUnits is how many units of one run are tried for.
 	dueUnits = 16
+	// dueApart is among how many of the first slots choose that come at the same moment: nearly in order, and seldom the same.
+	dueApart = 4
 )
 
 // dueRuns are the runs that were due at a time of the pod's clock, in the order of their urgency.
@@ -42,7 +44,7 @@ func (h *LoadHandler) giveWay(ctx context.Context, t *ledger.Task) error {
 			return h.unavailable(err)
 		}
 		for i := range units {
-			unit := units[(i+t.Unit.Unit)%len(units)]
+			unit := units[(i+t.Unit.Unit%dueApart)%len(units)]
 			other, err := h.Ledger.Task(ctx, r.ID, r.Epoch, unit)
 			if errors.Is(err, ledger.ErrNotFound) {
 				continue

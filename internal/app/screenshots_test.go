@@ -22,12 +22,12 @@ func TestPicturesOfTheBoard(t *testing.T) {
 	dir, err := filepath.Abs(*screenshots)
 	require.NoError(t, err)
 	browser := testenv.NewBrowser(t)
-	c := newCluster(t, "lead: 2h", "page_rows: 5", "unit_rows: 4000")
+	c := newCluster(t, "lead: 2h", "page_rows: 2", "unit_rows: 4000")
 	c.guarded()
 	pod, now := c.inProcess(), time.Now()
 	c.inProcess()
 	var batch []broadcast
-	for i, users := range []int{40, 60, 80, 30000, 26000, 22000, 3000, 2500, 2000, 1500} {
+	for i, users := range []int{40, 60, 80, 30000, 45000, 22000, 3000, 2500, 2000, 1500} {
 		shop := 1001 + i
 		seed(t, c.source, shop, users)
 		b := ka(shop, now.Add(time.Duration(i*12-20)*time.Minute))
@@ -40,7 +40,7 @@ func TestPicturesOfTheBoard(t *testing.T) {
 	c.announce(append(batch, small)...)
 	c.until(soon, "planned", func() bool { return c.number("SELECT COUNT(*) FROM runs WHERE planned_us > 0") == len(batch) })
 	c.until(soon, "some are ready", func() bool { return c.number("SELECT COUNT(*) FROM runs WHERE state = 'ready'") >= 2 })
-	time.Sleep(20 * time.Second) // for the plots to have something to show
+	time.Sleep(25 * time.Second) // for the plots to have something to show
 
 	desk := logIn(t, browser.Page(1400, 900, false), pod.url, boardOperator)
 	desk.Until(soon, `document.querySelectorAll("#lanes li").length === 11`)

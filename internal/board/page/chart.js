@@ -2,6 +2,7 @@
 import {clock, element} from './text.js';
 
 const HEIGHT = 170;
+const DECISION = 2000; // ms from a sample to the next
 const EDGE = {left: 44, right: 8, top: 8, bottom: 20};
 
 function svg(tag, attributes, ...children) {
@@ -62,7 +63,9 @@ export class Chart {
       return;
     }
     this.from = samples[0].time;
-    this.to = Math.max(samples[samples.length - 1].time, this.from + 60000);
+    const last = samples[samples.length - 1].time;
+    this.to = Math.max(last, this.from + 60000);
+    this.until = Math.min(this.to, last + DECISION); // what comes then is not known
     this.scale();
     const lines = this.series.map((one) => svg('path', {class: `line ${one.className}`, d: this.path(one.key)}));
     this.cursor = svg('path', {class: 'cursor'});
@@ -91,14 +94,14 @@ export class Chart {
       points.push(last === null ? `M${this.x(s.time).toFixed(1)} ${y}` : `H${this.x(s.time).toFixed(1)}${y === last ? '' : `V${y}`}`);
       last = y;
     }
-    return `${points.join('')}H${this.x(this.to).toFixed(1)}`;
+    return `${points.join('')}H${this.x(this.until).toFixed(1)}`;
   }
 
   bands() {
     const bands = [];
     this.samples.forEach((s, i) => {
       if (!s.zone) return;
-      const end = i + 1 < this.samples.length ? this.samples[i + 1].time : this.to;
+      const end = i + 1 < this.samples.length ? this.samples[i + 1].time : this.until;
       bands.push(svg('rect', {class: `band ${s.zone}`, x: this.x(s.time), y: EDGE.top, width: Math.max(this.x(end) - this.x(s.time), 1),
         height: HEIGHT - EDGE.top - EDGE.bottom}));
     });
