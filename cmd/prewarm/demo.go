@@ -137,7 +137,7 @@ func (e *evening) configure(ctx context.Context) config.Config {
 	cfg.Cache = &config.Redis{URL: e.stack.CacheURL}
 	cfg.Ledger.DSN = e.stack.LedgerDSN
 	cfg.Sources = map[string]config.Source{config.MainSource: {DSN: e.stack.SourceDSN}}
-	cfg.Policy.ReadyBefore, cfg.Policy.Lead = demoBefore, demoLead
+	cfg.Policy.ReadyBefore, cfg.Policy.Lead = demoBefore, demoBefore+demoLead
 	cfg.Policy.WarmWhen.MinRows = 5000
 	cfg.Datasets = embedded.Specs()
 	cfg.HTTP.Listen = freeListen(ctx, cfg.HTTP.Listen)

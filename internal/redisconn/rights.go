@@ -26,13 +26,23 @@ var queueTries = []string{
 var cacheTries = []string{
 	"set K 1", "get K", "exists K", "del K", "hset K a 1", "hget K a", "hgetall K", "hdel K a", "set K 1", "pexpire K 60000", "pexpireat K 4102444800000", "del K",
 	"zadd K 1 a", "zincrby K 1 a", "zcard K", "zmscore K a", "zscore K a", "zrange K 0 1", "zremrangebyrank K 0 1",
-	"eval return(1) 1 K", "del K",
+	"eval return(1) 1 K", "scan 0 count 1", "unwatch", "unlink K",
+}
+
+// tryOwn tries commands on a key of its own, of which nothing is left.
+func tryOwn(ctx context.Context, client redis.UniversalClient, tries []string, prefix string) error {
+	key := prefix + "doctor:" + rand.Text()
+	err := try(ctx, client, tries, key)
+	if err != nil {
+		_ = client.Del(ctx, key).Err() // what was made before the refusal
+	}
+	return err
 }
 
 // QueueRights tries what the queue's user must be able to do.
 func QueueRights(ctx context.Context, client redis.UniversalClient) error {
 	for _, prefix := range []string{"asynq:", "prewarm:"} {
-		if err := try(ctx, client, queueTries, prefix+"doctor:"+rand.Text()); err != nil {
+		if err := tryOwn(ctx, client, queueTries, prefix); err != nil {
 			return err
 		}
 	}
@@ -41,8 +51,15 @@ func QueueRights(ctx context.Context, client redis.UniversalClient) error {
 
 // CacheRights tries what the cache's user must be able to do, and that it may read keys of these forms.
 func CacheRights(ctx context.Context, client redis.UniversalClient, keys []string) error {
-	if err := try(ctx, client, cacheTries, "prewarm:doctor:"+rand.Text()); err != nil {
+	if err := tryOwn(ctx, client, cacheTries, "prewarm:"); err != nil {
 		return err
+	}
+	watched := client.Watch(ctx, func(*redis.Tx) error { return nil }, "prewarm:doctor:"+rand.Text()) // and unwatched, on the same connection
+	if redis.IsPermissionError(watched) {
+		return fmt.Errorf("%w: watch is refused; `prewarm help grants` lists what it needs", ErrRights)
+	}
+	if watched != nil {
+		return fmt.Errorf("try watch: %w", watched)
 	}
 	for _, key := range keys {
 		if err := try(ctx, client, []string{"exists K"}, key); err != nil {
