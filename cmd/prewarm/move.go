@@ -83,8 +83,11 @@ func (c turn) switched(t *terminal, verb, path string) error {
 	if c.JSON {
 		return printJSON(t.out, list)
 	}
-	if verb == "cancel" {
+	switch verb {
+	case "cancel":
 		fmt.Fprintf(t.out, "%d runs called off\n", list.Cancelled)
+	case "resume":
+		fmt.Fprintln(t.out, "resumed")
 	}
 	showSwitches(t, list.Switches)
 	return nil

@@ -90,6 +90,8 @@ type Deps struct {
 	Reports Reports
 	Changes Changes
 
+	Datasets []string // the names of all
+
 	Board           http.Handler                                                // the page at / and its files under /board/
 	Login           func(w http.ResponseWriter, status int, next, wrong string) // answers the page that asks for a token
 	Monitor         http.Handler                                                // asynqmon with RootPath MonitorPath, for operators

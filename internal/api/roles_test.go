@@ -87,7 +87,7 @@ func TestEveryRouteByRole(t *testing.T) {
 		body := map[string]string{
 			"POST /v1/requests": "{}", "POST /v1/plan": "{}", "POST /v1/audits": "{}", "POST /v1/changes": "{}", "PUT /v1/width": `{"pin": 4, "for": "1m", "reason": "a try"}`,
 		}[c.method+" "+c.path]
-		path := strings.NewReplacer("{id}", "r1", "{shop}", "1001").Replace(c.path)
+		path := strings.NewReplacer("{id}", "r1", "{shop}", "1001", "{dataset}", "users").Replace(c.path)
 		for who, want := range map[string]int{"": c.nobody, viewerToken: c.view, operatorToken: c.oper, "wrong": 0} {
 			headers := header{}
 			if who != "" {

@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -69,6 +71,9 @@ func (a *API) switches(h huma.API) {
 		dataset.SkipValidateBody = true
 		huma.Register(h, dataset,
 			func(ctx context.Context, in *datasetAct) (*out[SwitchList], error) {
+				if v.name == "pause" && !slices.Contains(a.deps.Datasets, in.Dataset) {
+					return nil, huma.Error404NotFound("no such dataset; there are " + strings.Join(a.deps.Datasets, ", "))
+				}
 				return a.turn(ctx, v.name, ledger.Scope{Kind: ledger.ScopeDataset, ID: in.Dataset}, in.Body)
 			})
 	}

@@ -28,6 +28,11 @@ func TestSwitchesOfAShopAndOfEverything(t *testing.T) {
 		list := object(t, w.Body.Bytes())["switches"].([]any)
 		require.Equal(t, "the database suffers", list[0].(map[string]any)["reason"])
 	}
+	f.turned = nil
+	w := ask(a, "POST", "/v1/datasets/usres/pause", `{"reason": "a typo"}`, bearer(operatorToken))
+	require.Equal(t, 404, w.Code)
+	require.Contains(t, w.Body.String(), "no such dataset; there are users")
+	require.Empty(t, f.turned)
 	require.Equal(t, 200, ask(a, "GET", "/v1/switches", "", bearer(viewerToken)).Code)
 	f.err = errors.Join(ledger.ErrState)
 	require.Equal(t, 409, ask(a, "POST", "/v1/resume", "", bearer(operatorToken)).Code, "it is not paused")

@@ -30,7 +30,7 @@ func (a *App) serve() (err error) {
 	a.api, err = api.New(api.Deps{
 		Intake: a.intake, Runs: runs{a.ledger, a.intake, a.leases, judge}, Plans: judge, Health: health{a}, Width: width{a}, Alerts: alerts{a.ledger, a.alerts, a.courier}, History: &a.evening, Journal: a.ledger,
 		Board: board.Handler(), Login: board.Login(), Monitor: a.monitor(false), MonitorReadOnly: a.monitor(true),
-		Audits:  audits{a},
+		Audits: audits{a}, Datasets: a.datasetNames(),
 		Reports: reports{a},
 		Changes: changes{a.fresh.intake, a.ledger},
 		Around:  a.tracer.HTTP,
@@ -238,4 +238,11 @@ func (w width) Override(ctx context.Context, o pace.Override) error {
 
 func (w width) ClearOverride(ctx context.Context, by ledger.By) error {
 	return w.a.ledger.SetOverride(ctx, nil, by)
+}
+
+func (a *App) datasetNames() (names []string) {
+	for _, d := range a.cfg.Datasets {
+		names = append(names, d.Name)
+	}
+	return names
 }
