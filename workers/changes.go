@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hibiken/asynq"
 
@@ -30,7 +31,7 @@ func (h *ChangesHandler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 		return &later{in: serverAway, why: err.Error()}
 	}
 	if err != nil {
-		return err
+		return &failed{in: soonAgain(ctx), err: err}
 	}
 	text, err := json.Marshal(answer)
 	if err != nil {
@@ -38,4 +39,11 @@ func (h *ChangesHandler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	}
 	_, _ = t.ResultWriter().Write(text) // for people
 	return nil
+}
+
+// soonAgain is when changes are tried again that could not be taken in: asynq's own delay begins at a quarter of a minute, and the
+// cache would be wrong for as long. It doubles from a second to a minute, so that 25 attempts last for 20 minutes.
+func soonAgain(ctx context.Context) time.Duration {
+	n, _ := asynq.GetRetryCount(ctx) // 0 outside a task
+	return min(time.Second<<min(n, 6), time.Minute)
 }
