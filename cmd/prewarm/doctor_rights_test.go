@@ -62,6 +62,17 @@ func TestTheDoctorKnowsTheLeastRights(t *testing.T) {
 		require.Contains(t, found[check].Remedy, "prewarm help grants")
 	}
 
+	for _, right := range []string{"scan", "watch", "unwatch", "unlink"} { // what only audits and their repairs need
+		acl("prewarm_cache", "-"+right)
+		found, code = examined(t, file)
+		require.Equal(t, exitFailed, code)
+		require.Contains(t, found["cache rights"].Detail, right)
+		acl("prewarm_cache", "+"+right)
+	}
+	keys, err := root.Keys(t.Context(), "*doctor:*").Result()
+	require.NoError(t, err)
+	require.Empty(t, keys, "nothing is left of what was tried")
+
 	acl("prewarm_queue", "-zadd")
 	acl("prewarm_cache", "resetkeys", "~prewarm:*", "~shop:*")
 	found, code = examined(t, file)

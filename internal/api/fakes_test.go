@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -72,7 +73,7 @@ var aUnit = ledger.Unit{RunID: "r1", Unit: 3, Dataset: "users", State: ledger.Un
 	Cursor: `["9"]`, RowsDone: 9, Attempts: 1, Claim: 2, Owner: "pod-a"}
 
 func (f *fake) Accept(_ context.Context, body []byte, _ string) (intake.Answer, error) {
-	f.body = body
+	f.body = bytes.Clone(body) // the server reads the next request into it
 	switch {
 	case strings.Contains(string(body), "malformed"):
 		return intake.Answer{}, errors.Join(intake.ErrMalformed)

@@ -3,16 +3,19 @@ package faults
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/prewarm-go/prewarm/internal/testenv"
 )
 
 func TestNothingIsLostWhateverBreaks(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() && os.Getenv(testenv.EnvRequire) != "1" {
 		t.Skip("evenings take a minute each")
 	}
 	chosen := choose(t)

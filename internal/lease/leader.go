@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/bsm/redislock"
@@ -26,10 +25,9 @@ var ErrTermOver = errors.New("this process no longer leads")
 
 // Leader campaigns for the lock of the one process that leads.
 type Leader struct {
-	locks   locks
-	token   string
-	pod     string
-	leading atomic.Bool
+	locks locks
+	token string
+	pod   string
 }
 
 // NewLeader is one process' candidate. pod is stored for people to read. The token is made up, so that two processes
@@ -37,9 +35,6 @@ type Leader struct {
 func NewLeader(client redis.UniversalClient, pod string) *Leader {
 	return &Leader{locks: newRedisLocks(client), token: rand.Text(), pod: pod}
 }
-
-// Leading says whether this process leads now, for status and metrics. Work is guarded by the term's context.
-func (l *Leader) Leading() bool { return l.leading.Load() }
 
 // Run campaigns until ctx ends, and calls lead whenever this process leads, with a context that is cancelled when the
 // term may no longer be trusted. lead must return soon after that; if it returns earlier, the term is given up. Run
@@ -75,14 +70,12 @@ func (l *Leader) term(ctx context.Context, held lock, start time.Time, lead func
 	})
 	defer timer.Stop()
 	done := make(chan struct{})
-	l.leading.Store(true)
 	go func() {
 		defer close(done)
 		lead(ctx)
 	}()
 	l.renew(ctx, held, timer, done, end)
 	<-done
-	l.leading.Store(false)
 	release(ctx, held)
 }
 
@@ -95,7 +88,6 @@ func (l *Leader) renew(ctx context.Context, held lock, timer *time.Timer, done <
 		case <-done:
 			return
 		case <-ctx.Done():
-			l.leading.Store(false)
 			return
 		case <-next.C:
 		}

@@ -131,9 +131,6 @@ func clusterOptions(o *redis.Options, cfg config.Redis) *redis.ClusterOptions {
 	}
 }
 
-// Redact is a Redis URL without its password, fit for logs and errors.
-func Redact(url string) string { return config.RedactURL(url) }
-
 // quiet keeps go-redis off stderr: it prints a line for every failed dial, hundreds while a server is down. Commands
 // return their errors in any case.
 type quiet struct{}

@@ -133,12 +133,6 @@ func TestTheURLMayTune(t *testing.T) {
 	require.True(t, c.ContextTimeoutEnabled)
 }
 
-func TestRedact(t *testing.T) {
-	t.Parallel()
-	require.NotContains(t, Redact("rediss://u:"+secret+"@h:1/0"), secret)
-	require.Contains(t, Redact("rediss://u:"+secret+"@h:1/0"), "h:1")
-}
-
 func TestNoShopCanMakeAnothersKey(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "prewarm:{1001}:lease", LeaseKey("1001"))

@@ -15,7 +15,7 @@ import (
 // each visits the rows of a statement; stopped says that visit wanted no more. on is the connection to use; nil is any.
 //
 // The rows come from the driver itself: database/sql takes a lock for every row and finds out for every value what it is to
-// be turned into, which is a seventh of the time for which a row keeps the processor.
+// be turned into: BenchmarkPage reads 7 to 34 % more rows without it.
 func (b *Bound) each(ctx context.Context, on *sql.Conn, query string, args []any, visit Visit) (stopped bool, err error) {
 	v := visiting{width: b.width, check: b.asBound, visit: visit}
 	if on != nil {

@@ -22,7 +22,7 @@ const (
 	// EnvMySQL is the go-sql-driver DSN, without a schema, of a server to make the tests' schemas on instead of on a
 	// private one, such as "root@tcp(127.0.0.1:3306)/". Its user needs the right to create and drop schemas.
 	EnvMySQL = "PREWARM_TEST_MYSQL"
-	// EnvRequire, set to 1, makes a missing server a failure.
+	// EnvRequire, set to 1, makes whatever a test lacks a failure: a server, a program, the repository's history.
 	EnvRequire = "PREWARM_REQUIRE_SERVERS"
 	// EnvSkipped names a file to which a test that misses a server adds a line.
 	EnvSkipped = "PREWARM_SKIPPED"
@@ -71,16 +71,19 @@ func Need(t testing.TB, err error) {
 	t.Helper()
 	switch {
 	case err == nil:
-	case errors.Is(err, servers.ErrMissing) && os.Getenv(EnvRequire) != "1":
+	case errors.Is(err, servers.ErrMissing):
 		Skip(t, err)
 	default:
 		t.Fatal(err)
 	}
 }
 
-// Skip skips a test and says so at the end of the run.
+// Skip skips a test that lacks something, and says so at the end of the run; where nothing may lack it fails the test.
 func Skip(t testing.TB, why error) {
 	t.Helper()
+	if os.Getenv(EnvRequire) == "1" {
+		t.Fatal(why)
+	}
 	note(t, why)
 	t.Skip(why)
 }
