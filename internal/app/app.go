@@ -61,6 +61,7 @@ type App struct {
 	streamDB redis.UniversalClient // of the stream of changes; nil: there is none
 	ledger   *ledger.Store
 	sources  map[string]*source.Source
+	beside   []string           // sources on the server that the ledger is on
 	replicas map[string]*sql.DB // whose lag is watched
 	tracer   *tracing.Tracer    // nil: off
 
@@ -216,6 +217,11 @@ func (a *App) openSources(ctx context.Context) error {
 		a.sources[name] = s
 		if err := a.openReplicas(name, cfg); err != nil {
 			return err
+		}
+		if shared, err := a.ledger.On(ctx, s.DB()); err != nil {
+			a.log.DebugContext(ctx, "find out whether the ledger is on the source's server; its reads count as others'", "source", name, "error", err)
+		} else if shared {
+			a.beside = append(a.beside, name)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -86,14 +87,24 @@ func (f *felt) report() feltReport {
 		r.Pages[dataset] = median(times)
 	}
 	f.pages = nil
-	for name, s := range f.app.sources {
-		r.Reads[name] = s.Reads()
+	for name := range f.app.sources {
+		r.Reads[name] = f.ours(name)
 	}
 	return r
 }
 
-// feel is the leader's: it reads the pods' reports and the servers' counts, and feeds the watch.
-func (f *felt) feel(ctx context.Context, pods []string) {
+// ours is how many statements that return rows this pod has sent to a source's server.
+func (f *felt) ours(name string) int64 {
+	n := f.app.sources[name].Reads()
+	if slices.Contains(f.app.beside, name) {
+		n += f.app.ledger.Reads()
+	}
+	return n
+}
+
+// feel is the leader's: it reads the pods' reports and the servers' counts, feeds the watch, and says which sources nobody
+// else reads.
+func (f *felt) feel(ctx context.Context, pods []string) (alone []string) {
 	reports := f.reports(ctx, pods)
 	pages := map[string][]float64{}
 	for _, r := range reports {
@@ -109,23 +120,25 @@ func (f *felt) feel(ctx context.Context, pods []string) {
 			f.app.feelings.Observe(g.Name, median(costs), now)
 		}
 	}
-	for name := range f.app.sources {
-		f.crowd(ctx, name, reports)
+	for _, name := range slices.Sorted(maps.Keys(f.app.sources)) {
+		if f.crowd(ctx, name, reports) {
+			alone = append(alone, name)
+		}
 	}
+	return alone
 }
 
-// crowd looks whether others read more from a source than they use to.
-func (f *felt) crowd(ctx context.Context, name string, reports []feltReport) {
-	src := f.app.sources[name]
+// crowd looks whether others read more from a source than they use to, and says whether they read nothing at all.
+func (f *felt) crowd(ctx context.Context, name string, reports []feltReport) (alone bool) {
 	g := guard.MySQLReads(name, 0)
 	if !f.app.feelings.Has(g.Name) {
-		return // it is off, or was left out at the start: the server does not count
+		return false // it is off, or was left out at the start: the server does not count
 	}
-	ours := src.Reads() // this pod's, to the moment
-	all, err := guard.ReadSelects(ctx, src.DB())
+	ours := f.ours(name) // this pod's, to the moment
+	all, err := guard.ReadSelects(ctx, f.app.sources[name].DB())
 	if err != nil {
 		f.app.feelings.Fail(g.Name, err)
-		return
+		return false
 	}
 	for _, r := range reports {
 		ours += r.Reads[name]
@@ -140,6 +153,7 @@ func (f *felt) crowd(ctx context.Context, name string, reports []feltReport) {
 	if ok {
 		f.app.feelings.Observe(g.Name, ratio, time.Now())
 	}
+	return next.Alone()
 }
 
 // reports are those of the other pods that live, as far as they can be read.

@@ -61,6 +61,7 @@ type surge struct {
 	Fell   float64     `json:"seconds_until_80_percent_less"` // below 0: never
 	Back   float64     `json:"seconds_after_its_end_until_80_percent_are_back"`
 	Live   feltLatency `json:"live"`
+	Why    []string    `json:"why"` // the reasons for the width, each with its second after the surge's beginning
 }
 
 type benchFigures struct {
@@ -309,10 +310,18 @@ func (b *bench) surge(pods []*pod) *surge {
 	s.Before = rate()
 	b.live.take()
 	b.live.rate.Store(2 * *benchRate)
-	began := time.Now()
+	began, reason := time.Now(), ""
+	why := func(since time.Time) {
+		if _, _, now := b.width(pods[0]); now != reason {
+			reason = now
+			s.Why = append(s.Why, fmt.Sprintf("%.1fs %s", time.Since(since).Seconds(), now))
+		}
+	}
+	surged := began
 	var during []float64
 	for time.Since(began) < crowd {
 		time.Sleep(step)
+		why(surged)
 		r := rate()
 		if r < 0.2*s.Before && s.Fell < 0 {
 			s.Fell = time.Since(began).Seconds()
@@ -326,12 +335,12 @@ func (b *bench) surge(pods []*pod) *surge {
 	b.live.rate.Store(*benchRate)
 	for began = time.Now(); time.Since(began) < after && s.Back < 0; {
 		time.Sleep(step)
+		why(surged)
 		if rate() > 0.8*s.Before {
 			s.Back = time.Since(began).Seconds()
 		}
 	}
-	_, _, reason := b.width(pods[0])
-	b.t.Logf("surge: %+v; now %s", *s, reason)
+	b.t.Logf("surge: reading took %.2f s a second, then %.2f; why:\n%s", s.Before, s.During, strings.Join(s.Why, "\n"))
 	return s
 }
 

@@ -29,6 +29,7 @@ type pages struct {
 	bounds pace.Pages
 	start  int                                       // rows of a dataset's first page
 	zone   func() guard.Zone                         // what the guard says; pages grow only while it says grow
+	alone  func(source string) bool                  // whether nobody else reads from it
 	tell   func(r load.PageRead, trip time.Duration) // of each page that was read; nil: nobody
 	gauge  *prometheus.GaugeVec
 	log    *slog.Logger
@@ -51,7 +52,7 @@ var _ load.Sizes = (*pages)(nil)
 func (a *App) newPages(bound []*source.Bound) *pages {
 	po := a.cfg.Policy
 	p := &pages{
-		start: po.PageRows, zone: a.pacer.zone, log: a.log, of: map[string]string{},
+		start: po.PageRows, zone: a.pacer.zone, alone: a.pacer.alone, log: a.log, of: map[string]string{},
 		bounds: pace.Pages{Target: po.PageTime, Bytes: po.PageBytes, Min: min(po.PageRowsMin, po.PageRows), Max: max(po.PageRowsMax, po.PageRows)},
 		gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "prewarm_page_rows", Help: "Rows that the next page of a dataset asks for, in this pod.",
@@ -84,15 +85,19 @@ func (p *pages) sized(dataset string) *sized {
 // Read implements load.Sizes. The time of a page is taken here: rows are encoded as they come, a tenth of the time that
 // the database needs for them, and that is not taken off.
 func (p *pages) Read(r load.PageRead) {
+	source, bounds := p.of[r.Dataset], p.bounds
 	zone := p.zone()
+	if zone < guard.Shrink && p.alone(source) {
+		bounds.Alone = p.start
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s, trip := p.sized(r.Dataset), p.trips[p.of[r.Dataset]]
+	s, trip := p.sized(r.Dataset), p.trips[source]
 	if p.tell != nil {
 		p.tell(r, trip)
 	}
 	page := pace.Page{Rows: r.Rows, Bytes: r.Bytes, Time: r.Time, RoundTrip: trip}
-	s.pager, s.reason = s.pager.Next(page, zone, p.bounds)
+	s.pager, s.reason = s.pager.Next(page, zone, bounds)
 	rows := s.pager.Rows
 	p.gauge.WithLabelValues(r.Dataset).Set(float64(rows))
 	if most, least := max(rows, s.told), min(rows, s.told); most > 2*least {
@@ -150,4 +155,10 @@ func (p *pacer) zone() guard.Zone {
 		return guard.Hold
 	}
 	return guard.Worst(last.Guard).Zone
+}
+
+// alone says whether nobody else reads a source, as was last published.
+func (p *pacer) alone(source string) bool {
+	last := p.now().last
+	return last != nil && slices.Contains(last.Alone, source)
 }

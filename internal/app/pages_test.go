@@ -62,6 +62,21 @@ func TestPagesGrowOnlyWhileTheGuardSaysGrow(t *testing.T) {
 	require.InDelta(t, 500, p.Rows("users"), 1)
 }
 
+func TestPagesKeepTheirRowsWhileNobodyElseReads(t *testing.T) {
+	t.Parallel()
+	p, zone, _ := newTestPages(t, func(po *config.Policy) { po.PageTime = 100 * time.Microsecond })
+	p.alone = func(source string) bool { return source == "main" }
+	for z, want := range map[guard.Zone]int{guard.Grow: 500, guard.Hold: 500, guard.Shrink: 200} {
+		*zone = z
+		p.read(20, 0)
+		require.Equal(t, want, p.Rows("users"), z)
+	}
+	p.alone = func(string) bool { return false }
+	*zone = guard.Grow
+	p.read(20, 0)
+	require.Equal(t, 200, p.Rows("users"))
+}
+
 func TestPagesKeepToWhatIsConfigured(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -88,9 +103,13 @@ func TestAPodThatHeardNothingDoesNotLetPagesGrow(t *testing.T) {
 	t.Parallel()
 	var p pacer
 	require.Equal(t, guard.Hold, p.zone())
-	heard := &pace.Published{Guard: []guard.Verdict{{Zone: guard.Grow}}}
+	require.False(t, p.alone("main"))
+	heard := &pace.Published{Guard: []guard.Verdict{{Zone: guard.Grow}}, Alone: []string{"main"}}
 	p.hear(heard, time.Now(), func(*pace.Published, time.Time) (int, bool, string) { return 1, false, "" })
 	require.Equal(t, guard.Grow, p.zone())
+	require.True(t, p.alone("main"))
+	require.False(t, p.alone("other"))
 	p.heard = time.Now().Add(-pace.Silence - time.Second)
 	require.Equal(t, guard.Hold, p.zone())
+	require.False(t, p.alone("main"))
 }

@@ -34,6 +34,12 @@ const (
 	readsApart = 100 * time.Millisecond
 	// readsGap is the longest: after it all begins anew.
 	readsGap = 10 * time.Second
+	// readsAlone is reads a second of others below which we are alone: what watches a server sends as many. A twentieth of our
+	// own is added, which is how well the two are told apart on average.
+	readsAlone    = 100
+	readsOwnError = 0.05
+	// readsRecent is the weight of a rate in what others sent of late: a crowd shows in the first.
+	readsRecent = 0.2
 )
 
 // Reads tells the reads of others from two counts. It is pure: Next returns the state after a count. The zero value has seen
@@ -45,6 +51,13 @@ type Reads struct {
 	rate   float64 // of others, between the last two counts
 	level  float64 // the usual rate of others
 	levels int     // rates that made it
+	recent float64 // rate of others of late
+	own    float64 // rate of ours, between the last two counts
+}
+
+// Alone says whether nobody else reads from the server, as far as is known.
+func (r Reads) Alone() bool {
+	return r.levels > 2 && !math.IsNaN(r.rate) && r.recent < readsAlone+readsOwnError*r.own
 }
 
 // Next adds the server's count of reads and that of our own pods, and says how much of the usual level others send now.
@@ -54,13 +67,14 @@ func (r Reads) Next(at time.Time, all, ours float64) (next Reads, ratio float64,
 	passed := at.Sub(r.at)
 	switch {
 	case r.at.IsZero() || passed > readsGap || passed < 0 || all < r.all:
-		return Reads{at: at, all: all, ours: ours, rate: math.NaN(), level: r.level, levels: r.levels}, 0, false
+		return Reads{at: at, all: all, ours: ours, rate: math.NaN(), level: r.level, levels: r.levels, recent: r.recent}, 0, false
 	case passed < readsApart:
 		return r, 0, false
 	}
 	own := max(ours-r.ours, 0) / passed.Seconds() // pods that went take their count with them
 	others := max((all-r.all)/passed.Seconds()-own, 0)
-	next = Reads{at: at, all: all, ours: ours, rate: others, level: r.level, levels: r.levels + 1}
+	next = Reads{at: at, all: all, ours: ours, rate: others, level: r.level, levels: r.levels + 1, recent: r.recent, own: own}
+	next.recent += max(readsRecent, 1/float64(next.levels)) * (others - next.recent)
 	usual := max(r.level, readsLeast, readsOwnShare*own)
 	weight := max(1/float64(next.levels), passed.Seconds()/readsMemory.Seconds())
 	next.level += min(weight, 1) * (others - next.level)

@@ -75,6 +75,24 @@ func TestACrowdThatStaysIsTheNewLevel(t *testing.T) {
 	require.Less(t, free, 60.0)
 }
 
+func TestWhetherWeAreAlone(t *testing.T) {
+	t.Parallel()
+	c := newCrowd()
+	require.False(t, c.reads.Alone(), "nothing is known")
+	c.play(10, steady(20), steady(1500))
+	require.True(t, c.reads.Alone(), "what watches a server sends a few reads")
+	c.play(0.5, steady(1000), steady(1500))
+	require.False(t, c.reads.Alone(), "a crowd shows in the first count")
+	c.play(3, steady(20), steady(1500))
+	require.True(t, c.reads.Alone(), "and is over soon")
+	c.play(5, steady(250), steady(0))
+	require.False(t, c.reads.Alone())
+	c.play(600, steady(250), steady(2000))
+	require.False(t, c.reads.Alone(), "others that always read are still others")
+	next, _, _ := c.reads.Next(c.now.Add(time.Minute), c.all, c.ours)
+	require.False(t, next.Alone(), "nothing was counted for long")
+}
+
 func TestNoiseAndOurOwnLoadAreNoCrowd(t *testing.T) {
 	t.Parallel()
 	for name, play := range map[string]func(c *crowd) (float64, float64){

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -22,6 +23,28 @@ import (
 type Store struct {
 	db      *sql.DB
 	dialect Dialect
+	reads   *atomic.Int64 // nil: the caller has opened the database
+}
+
+// Reads is how many statements that return rows this process has sent to the ledger's server.
+func (s *Store) Reads() int64 {
+	if s.reads == nil {
+		return 0
+	}
+	return s.reads.Load()
+}
+
+// On says whether the ledger is on the server of another database. Of one that is not MySQL's nobody asks.
+func (s *Store) On(ctx context.Context, other *sql.DB) (bool, error) {
+	if s.reads == nil {
+		return false, nil
+	}
+	ours, err := mysqlconn.Server(ctx, s.db)
+	if err != nil {
+		return false, err
+	}
+	theirs, err := mysqlconn.Server(ctx, other)
+	return err == nil && ours == theirs, err
 }
 
 // answerWithin is how long a statement may go unanswered: a server that is frozen or cut off must not hold a slot for
@@ -75,7 +98,8 @@ func Open(ctx context.Context, c config.Ledger) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ledger.dsn: %w", err)
 	}
-	db := sql.OpenDB(connector)
+	reads := &atomic.Int64{}
+	db := sql.OpenDB(&mysqlconn.Counting{Connector: connector, Reads: reads})
 	db.SetMaxOpenConns(c.Pool)
 	db.SetMaxIdleConns(c.Pool)
 	db.SetConnMaxIdleTime(idleTransaction / 2) // before the server does it
@@ -84,7 +108,9 @@ func Open(ctx context.Context, c config.Ledger) (*Store, error) {
 		_ = db.Close()
 		return nil, fmt.Errorf("reach the ledger at %s, schema %s, as %s: %w; %s", cfg.Addr, cfg.DBName, cfg.User, err, remedy(cfg, err))
 	}
-	return New(db, MySQL), nil
+	s := New(db, MySQL)
+	s.reads = reads
+	return s, nil
 }
 
 // remedy is what to do when the ledger cannot be opened.

@@ -21,6 +21,7 @@ type Published struct {
 
 	Guard    []guard.Verdict `json:"guard"`              // of each signal
 	Override *Override       `json:"override,omitempty"` // in force, or over
+	Alone    []string        `json:"alone,omitempty"`    // sources that nobody else reads, in order
 }
 
 // Newer says whether p is to be believed rather than o.

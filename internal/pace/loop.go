@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prewarm-go/prewarm/internal/alert"
@@ -51,7 +52,7 @@ type Loop struct {
 	Ledger  Ledger
 	Channel Channel
 	Watch   *guard.Watch
-	Feel    func(ctx context.Context, pods []string) // feeds Watch with what the pods report; nil: nothing
+	Feel    func(ctx context.Context, pods []string) (alone []string) // feeds Watch with what the pods report, and says which sources nobody else reads; nil: nothing
 	Bounds  config.Width
 	Policy  Policy
 	PodDead time.Duration // policy.pod_dead
@@ -66,6 +67,7 @@ type Loop struct {
 	late  map[string]doubt // by run, of those that were expected to be late
 	pods  []string         // that lived at the last decision
 	hand  *Override        // what somebody had set at the last decision
+	alone []string         // sources that nobody else reads
 }
 
 const (
@@ -102,15 +104,16 @@ func (l *Loop) Run(ctx context.Context) {
 }
 
 // feel looks at the signals between two decisions, and says whether the next one is due: the work is to stop, or may go on,
-// or somebody has set the width by hand.
+// somebody begins or ends to read a source, or has set the width by hand.
 func (l *Loop) feel(ctx context.Context) bool {
+	was := l.alone
 	if l.Feel != nil {
 		ctx, cancel := context.WithTimeout(ctx, guard.ReadTime)
 		defer cancel()
-		l.Feel(ctx, l.pods)
+		l.alone = l.Feel(ctx, l.pods)
 	}
 	stop := guard.Worst(l.Watch.Judge(time.Now())).Zone == guard.Stop
-	return stop != l.state.Stopped || l.steered(ctx)
+	return stop != l.state.Stopped || !slices.Equal(was, l.alone) || l.steered(ctx)
 }
 
 // steered says whether somebody has set the width, or set it free, since the last decision.
@@ -176,7 +179,7 @@ func (l *Loop) Once(ctx context.Context) error {
 		}
 	}
 	err = l.Channel.Publish(ctx, Published{
-		Term: l.term, Leader: l.Self, At: in.Now, Pods: pods, Result: r, Demand: in.Demand, State: l.state, Guard: verdicts, Override: in.Override,
+		Term: l.term, Leader: l.Self, At: in.Now, Pods: pods, Result: r, Demand: in.Demand, State: l.state, Guard: verdicts, Override: in.Override, Alone: l.alone,
 	})
 	if l.looks++; err == nil && l.looks%planTicks == 1 {
 		err = l.plan(ctx, in, open, works, r)

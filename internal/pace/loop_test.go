@@ -315,12 +315,20 @@ func TestASignalThatStopsIsObeyedBetweenTwoDecisionsAndLevelsAreKept(t *testing.
 	l := newLoop(c)
 	l.Watch.Add(guard.RedisLatency("cache"), nil)
 	took := 0.001
-	var asked []string
-	l.Feel = func(_ context.Context, pods []string) {
+	var asked, alone []string
+	l.Feel = func(_ context.Context, pods []string) []string {
 		asked = pods
 		l.Watch.Observe("redis_latency{cache}", took, time.Now())
+		return alone
 	}
 	require.False(t, l.feel(t.Context()))
+	alone = []string{"main"}
+	require.True(t, l.feel(t.Context()), "pages may be larger at once")
+	require.Equal(t, alone, c.tick(t, l).Alone)
+	require.False(t, l.feel(t.Context()))
+	alone = nil
+	require.True(t, l.feel(t.Context()), "somebody reads")
+	require.Empty(t, c.tick(t, l).Alone)
 	c.tick(t, l)
 	require.False(t, l.feel(t.Context()))
 	require.Equal(t, []string{"a", "b"}, asked)

@@ -17,6 +17,7 @@ type Pages struct {
 	Bytes  int           // of a page at most; 0: no limit
 	Min    int           // rows; default 50: below that the statement costs more than its rows
 	Max    int           // rows; default 5000
+	Alone  int           // rows that a page has at least because nobody else reads the source; 0: somebody does
 }
 
 // Fill sets the defaults of what was left out or cannot be.
@@ -30,7 +31,7 @@ func (p Pages) Fill() Pages {
 	if p.Max <= 0 {
 		p.Max = 5000
 	}
-	p.Min = min(p.Min, p.Max)
+	p.Min = min(max(p.Min, p.Alone), p.Max)
 	return p
 }
 
@@ -56,7 +57,8 @@ type Page struct {
 
 // Next is pure: the state after a page and, in one line, why the next page has the rows it has. Rows grow by a quarter
 // at most while pages take less than the target and the guard lets things grow; they shrink at once to what fits, and by half
-// after a page that took five times the target, whatever the median says.
+// after a page that took five times the target, whatever the median says. While nobody else reads the source they do not
+// shrink below l.Alone: nobody feels the time of a page then, and small ones cost the server more for each row.
 func (p Pager) Next(page Page, zone guard.Zone, l Pages) (Pager, string) {
 	l = l.Fill()
 	if p.Rows <= 0 {
@@ -102,8 +104,11 @@ func (p Pager) resize(took float64, zone guard.Zone, l Pages) (Pager, string) {
 		why = fmt.Sprintf("%d rows take %s", fit, l.Target)
 	}
 	next := p.bounded(rows, l)
-	if next.Rows < rows && next.Rows != l.Max {
+	switch {
+	case next.Rows < rows && next.Rows != l.Max:
 		why = fmt.Sprintf("%d bytes", l.Bytes)
+	case next.Rows > rows && l.Alone > 0:
+		why = "nobody else reads the source"
 	}
 	return next, fmt.Sprintf("%d rows: %s", next.Rows, why)
 }

@@ -56,6 +56,20 @@ func TestPagesGrowGentlyAndShrinkAtOnce(t *testing.T) {
 	require.LessOrEqual(t, slow.Rows, 167, "five pages later the median says so")
 }
 
+func TestPagesDoNotShrinkBelowTheirStartWhileNobodyElseReads(t *testing.T) {
+	t.Parallel()
+	const dear = 50 * time.Microsecond // a row
+	alone, why := pages(Pager{}.First(500, Pages{}), 20, 0, dear, 0, 100, guard.Hold, Pages{Alone: 500})
+	require.Equal(t, 500, alone.Rows)
+	require.Equal(t, "500 rows: nobody else reads the source", why)
+	crowded, _ := pages(alone, 1, 0, dear, 0, 100, guard.Hold, Pages{})
+	require.Equal(t, 50, crowded.Rows, "at once when somebody does: it is known what fits")
+	again, _ := pages(crowded, 1, 0, dear, 0, 100, guard.Hold, Pages{Alone: 500})
+	require.Equal(t, 500, again.Rows)
+	large, _ := pages(again, 1, 0, dear, 0, 100_000, guard.Grow, Pages{Alone: 500, Bytes: 1 << 20})
+	require.Equal(t, 10, large.Rows, "bytes bound it all the same")
+}
+
 func TestAPageEndsAtItsBytes(t *testing.T) {
 	t.Parallel()
 	l := Pages{Bytes: 1 << 20, Max: 100_000}

@@ -90,10 +90,19 @@ type State struct {
 	Failures  int       `json:"failures"`   // probes that ended in a shrink
 	LowSince  time.Time `json:"low_since"`  // the need has been below the width; zero: it is not
 	LowMost   int       `json:"low_most"`   // the greatest need since then
+	Before    Blame     `json:"before"`     // what stood before the last shrinks
 	Stopped   bool      `json:"stopped"`    // by the guard
 	Kept      bool      `json:"kept"`       // that stop keeps the width
 	PodsAsked int       `json:"pods_asked"` // PodsWanted's
 	PodsSince time.Time `json:"pods_since"`
+}
+
+// Blame is what the law held its own width guilty of.
+type Blame struct {
+	Width    int `json:"width"` // 0: there was no shrink
+	Limit    int `json:"limit"`
+	Knee     int `json:"knee"`
+	Failures int `json:"failures"`
 }
 
 // Result is a width and why it is that.
@@ -191,9 +200,12 @@ func ceiling(s State, in Input, w config.Width) (int, string) {
 
 // heed takes the guard's word.
 func (s State) heed(in Input, w config.Width) State {
-	wasStopped := s.Stopped && !s.Kept
+	wasStopped, wasKept := s.Stopped && !s.Kept, s.Kept
 	s.Stopped = in.Guard.Zone == guard.Stop
 	s.Kept = s.Stopped && in.Guard.Keep
+	if s.Kept && !wasKept && in.Now.Sub(s.Shrunk) <= settle {
+		s = s.acquit()
+	}
 	switch in.Guard.Zone {
 	case guard.Stop:
 		if s.Kept { // nothing is learned about the width from what others do
@@ -202,6 +214,7 @@ func (s State) heed(in Input, w config.Width) State {
 		s.Spoken = in.Now
 		if !wasStopped {
 			s = s.shrink(in.Now, w.Min, 0)
+			s.Before = Blame{} // it stays to blame, whoever comes
 		}
 	case guard.Shrink:
 		factor := min(max(in.Guard.Factor, guard.MinFactor), guard.MaxFactor)
@@ -228,7 +241,20 @@ func (s State) heed(in Input, w config.Width) State {
 	return s
 }
 
+// acquit takes back what the width was just blamed for: servers are slow before it is known that it is a crowd that makes
+// them so, and when the crowd has gone they bear what they bore.
+func (s State) acquit() State {
+	if b := s.Before; b.Width > 0 {
+		s.Width, s.Limit, s.Knee, s.Failures = b.Width, b.Limit, b.Knee, b.Failures
+		s.Shrunk, s.Sharpness, s.Before = time.Time{}, 0, Blame{}
+	}
+	return s
+}
+
 func (s State) shrink(now time.Time, to int, factor float64) State {
+	if s.Before.Width == 0 || now.Sub(s.Shrunk) > settle {
+		s.Before = Blame{s.Width, s.Limit, s.Knee, s.Failures}
+	}
 	if s.Width > to {
 		if s.Knee > 0 && s.Width >= s.Knee {
 			s.Failures++

@@ -311,3 +311,32 @@ func TestAStopThatIsNotOurDoingKeepsTheWidth(t *testing.T) {
 	l.input.Guard.Keep = true
 	require.Equal(t, []int{1}, l.run(1))
 }
+
+func TestACrowdTakesTheBlameForWhatWasFeltBeforeItWasSeen(t *testing.T) {
+	t.Parallel()
+	crowd := guard.Verdict{Zone: guard.Stop, Factor: 1, Keep: true}
+	l := newLaw(20)
+	l.run(30)
+	was := l.state
+	l.input.Guard = zone(guard.Shrink, 0.75)
+	l.run(1)
+	l.input.Guard = zone(guard.Shrink, 0.5)
+	require.Less(t, l.run(1)[0], 12)
+	l.input.Guard = crowd
+	require.Equal(t, []int{20, 20}, l.run(2))
+	require.True(t, l.last.Paused)
+	l.input.Guard = green
+	require.Equal(t, []int{20}, l.run(1), "it bears again what it bore")
+	require.Equal(t, was.Limit, l.state.Limit)
+	require.Equal(t, was.Knee, l.state.Knee)
+	require.Equal(t, was.Failures, l.state.Failures)
+
+	l.input.Guard = zone(guard.Shrink, 0.5)
+	l.run(1)
+	l.input.Guard = green
+	l.run(int(settle/Tick) + 1)
+	shrunk := l.state.Width
+	l.input.Guard = crowd
+	require.Equal(t, []int{shrunk}, l.run(1), "that was long before")
+	require.Positive(t, l.state.Limit)
+}

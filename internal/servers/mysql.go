@@ -117,8 +117,11 @@ func (b mysqlBuild) start(s *Server) *exec.Cmd {
 	}
 	if b.oracle {
 		args = append(args, "--mysqlx=OFF")
-	} else if b.installer == "" {
-		args = append(args, "--skip-grant-tables")
+	} else {
+		args = append(args, "--use-stat-tables=never") // without the tables it would look for their files at every statement
+		if b.installer == "" {
+			args = append(args, "--skip-grant-tables")
+		}
 	}
 	return exec.Command(b.program, append(args, b.cfg.Args...)...)
 }

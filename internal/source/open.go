@@ -32,6 +32,7 @@ func Open(ctx context.Context, name string, cfg config.Source, width int) (*Sour
 	if err != nil {
 		return nil, err
 	}
+	mysqlconn.Buffered(dsn)
 	connector, err := mysql.NewConnector(dsn)
 	if err != nil {
 		return nil, dsnError(name, err)
@@ -41,7 +42,7 @@ func Open(ctx context.Context, name string, cfg config.Source, width int) (*Sour
 		return nil, loginError(name, dsn, err)
 	}
 	reads := &atomic.Int64{}
-	db := sql.OpenDB(&readOnly{Connector: connector, reads: reads, setUp: sessionSettings(mariadb, statementTime(cfg))})
+	db := sql.OpenDB(&readOnly{Connector: &mysqlconn.Counting{Connector: connector, Reads: reads}, setUp: sessionSettings(mariadb, statementTime(cfg))})
 	pool := cfg.Pool
 	if pool == 0 {
 		pool = width + extraConnections
@@ -56,6 +57,15 @@ func Open(ctx context.Context, name string, cfg config.Source, width int) (*Sour
 	src := OpenDB(name, db, mysqlDialect{mariadb: mariadb})
 	src.reads, src.schema, src.dsn = reads, dsn.DBName, dsn
 	return src, nil
+}
+
+// Reads is how many statements that return rows this process has sent to the source, so that those of others can be told
+// from the server's count.
+func (s *Source) Reads() int64 {
+	if s.reads == nil {
+		return 0 // a source that was opened by the caller
+	}
+	return s.reads.Load()
 }
 
 func statementTime(cfg config.Source) time.Duration {
@@ -132,7 +142,6 @@ func sessionSettings(mariadb bool, limit time.Duration) []string {
 type readOnly struct {
 	driver.Connector
 	setUp []string
-	reads *atomic.Int64
 }
 
 func (c *readOnly) Connect(ctx context.Context) (driver.Conn, error) {
@@ -146,12 +155,7 @@ func (c *readOnly) Connect(ctx context.Context) (driver.Conn, error) {
 			return nil, fmt.Errorf("set up session: %w", err)
 		}
 	}
-	s, ok := conn.(session)
-	if !ok {
-		_ = conn.Close()
-		return nil, errors.New("the driver's connections cannot do what database/sql uses")
-	}
-	return &counting{s, c.reads}, nil
+	return conn, nil
 }
 
 func exec(ctx context.Context, conn driver.Conn, statement string) error {
