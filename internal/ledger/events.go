@@ -16,6 +16,7 @@ const (
 	StageFailed       = "failed"
 	StageCancelled    = "cancelled"
 	StageRescheduled  = "rescheduled"
+	StageMoved        = "moved" // the plan moved the start
 	StageRetried      = "retried"
 	StageRestarted    = "restarted"
 	StagePaused       = "paused"

@@ -116,6 +116,10 @@ func (s *Store) moveStarts(ctx context.Context, tx *sql.Tx, moves []Move) ([]Mov
 		switch err := matched(n, err, "move start"); {
 		case err == nil:
 			moved = append(moved, m)
+			why := fmt.Sprintf("its start from %s to %s, for a level load", stamp(m.From), stamp(m.To))
+			if err := s.note(ctx, tx, runEvent(m.RunID, m.Epoch, StageMoved, By{Who: "planner", Why: why})); err != nil {
+				return nil, err
+			}
 		case !errors.Is(err, ErrState):
 			return nil, err
 		}
