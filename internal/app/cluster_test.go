@@ -46,6 +46,7 @@ type cluster struct {
 	queueServer, cacheServer *testenv.RedisServer
 	queue, cache             *redis.Client
 	source, ledger           *sql.DB
+	ledgerDSN                string
 	client                   *asynq.Client
 	inspector                *asynq.Inspector
 }
@@ -54,7 +55,7 @@ type cluster struct {
 func newCluster(t *testing.T, policy ...string) *cluster {
 	t.Helper()
 	ledgerDSN, sourceDSN := testenv.MySQL(t), testenv.MySQL(t)
-	c := &cluster{t: t, queueServer: testenv.OwnRedis(t), cacheServer: testenv.OwnRedis(t)}
+	c := &cluster{t: t, ledgerDSN: ledgerDSN, queueServer: testenv.OwnRedis(t), cacheServer: testenv.OwnRedis(t)}
 	c.queue, c.cache = openRedis(t, c.queueServer.URL), openRedis(t, c.cacheServer.URL)
 	c.ledger, c.source = openMySQL(t, ledgerDSN), openMySQL(t, sourceDSN)
 	for _, table := range schema {

@@ -5,21 +5,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
-	"github.com/redis/go-redis/v9"
-
+	"github.com/prewarm-go/prewarm/internal/cache"
 	"github.com/prewarm-go/prewarm/internal/dataset"
 	"github.com/prewarm-go/prewarm/internal/redisconn"
 )
 
-const (
-	// scanCount is how many keys a SCAN looks at: about 0.1 ms of the server's time.
-	scanCount = 1000
-	// fewScans is up to how many patterns each get a SCAN of their own, which the server filters. More of them are told apart
-	// here, in one SCAN of all keys.
-	fewScans = 4
-)
+// fewScans is up to how many prefixes each get a SCAN of their own, which the server filters. More of them are told apart
+// here, in one SCAN of all keys.
+const fewScans = 4
 
 // sought is a place whose keys can be told from all others.
 type sought struct {
@@ -33,23 +27,23 @@ type sought struct {
 func (a *Auditor) Extras(ctx context.Context) error {
 	slices.Sort(a.seen)
 	var all []sought
-	globs := map[string]bool{}
+	scans := map[string]bool{}
 	for _, p := range a.places {
 		if pattern, ok := p.d.Encoder().Pattern(p.shop); ok && p.d.Spec().Paged() {
 			all = append(all, sought{p, pattern})
-			globs[glob(pattern.Prefix())] = true
+			scans[pattern.Prefix()] = true
 		}
 	}
 	// The longest prefixes first: of shops 1 and 1:2 the latter's keys are looked for first.
 	slices.SortFunc(all, func(x, y sought) int { return len(y.pattern.Prefix()) - len(x.pattern.Prefix()) })
-	if len(globs) > fewScans {
-		globs = map[string]bool{"*": true}
+	if len(scans) > fewScans {
+		scans = map[string]bool{"": true}
 	}
 	if len(all) > 0 {
 		index := indexOf(all)
 		a.extra = map[uint64]struct{}{}
-		for match := range globs {
-			err := a.scan(ctx, match, func(ctx context.Context, key string) error {
+		for prefix := range scans {
+			err := a.scan(ctx, prefix, func(ctx context.Context, key string) error {
 				a.suspectExtra(index, key)
 				if len(a.waiting) < mostWaiting {
 					return nil
@@ -66,11 +60,6 @@ func (a *Auditor) Extras(ctx context.Context) error {
 
 // Rest settles all that was put aside.
 func (a *Auditor) Rest(ctx context.Context) error { return a.again(ctx, true) }
-
-// glob matches what begins with a text.
-func glob(prefix string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(prefix) + "*"
-}
 
 // prefixes finds the places that a key may be of: those of a map by length of prefix and prefix.
 type prefixes struct {
@@ -136,32 +125,15 @@ func (a *Auditor) ofAnother(p *place, key string) bool {
 	return false
 }
 
-// scan visits the keys that match, on every master, some of them perhaps twice.
-func (a *Auditor) scan(ctx context.Context, match string, visit func(ctx context.Context, key string) error) error {
-	var mu sync.Mutex // masters of a cluster are visited at the same time
-	err := redisconn.EachMaster(ctx, a.Cache, func(ctx context.Context, node redis.UniversalClient) error {
-		for cursor := uint64(0); ; {
-			if err := a.proceed(ctx, nil); err != nil {
+// scan visits the keys that begin with a prefix, some of them perhaps twice.
+func (a *Auditor) scan(ctx context.Context, prefix string, visit func(ctx context.Context, key string) error) error {
+	err := cache.Scan(ctx, a.Cache, prefix, func(ctx context.Context) error { return a.proceed(ctx, nil) }, func(ctx context.Context, keys []string) error {
+		for _, key := range keys {
+			if err := visit(ctx, key); err != nil {
 				return err
-			}
-			keys, next, err := node.Scan(ctx, cursor, match, scanCount).Result()
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			for _, key := range keys {
-				if err == nil {
-					err = visit(ctx, key)
-				}
-			}
-			mu.Unlock()
-			if err != nil {
-				return err
-			}
-			if cursor = next; cursor == 0 {
-				return nil
 			}
 		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("look for extra keys: %w", err)
@@ -174,7 +146,7 @@ func (a *Auditor) scan(ctx context.Context, match string, visit func(ctx context
 func (a *Auditor) Strays(ctx context.Context) error {
 	slices.Sort(a.seen)
 	strays := map[string]bool{}
-	err := a.scan(ctx, "*", func(_ context.Context, key string) error {
+	err := a.scan(ctx, "", func(_ context.Context, key string) error {
 		if !strings.HasPrefix(key, redisconn.Own) && !a.isSeen(key) {
 			strays[key] = true
 		}

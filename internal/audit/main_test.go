@@ -95,14 +95,13 @@ func (p *place) seed(t testing.TB, shop, users int) {
 	}
 }
 
-// notes takes the loader's progress.
-type notes struct{}
+// notes takes the loader's progress. No unit has expiries to move.
+type notes struct{ load.Ledger }
 
 func (notes) Checkpoint(context.Context, ledger.Unit, []ledger.Reject) error { return nil }
 func (notes) Finish(context.Context, ledger.Unit, []ledger.Reject) (ledger.Settled, error) {
 	return ledger.StillOpen, nil
 }
-func (notes) Touched(context.Context, ledger.Unit) error { return nil }
 
 // load warms a shop as production does.
 func (p *place) load(t testing.TB, shop string) {

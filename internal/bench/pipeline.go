@@ -23,14 +23,13 @@ import (
 	"github.com/prewarm-go/prewarm/internal/source"
 )
 
-// nowhere is a ledger that records nothing.
-type nowhere struct{}
+// nowhere is a ledger that records nothing. No unit that it is given has expiries to move.
+type nowhere struct{ load.Ledger }
 
 func (nowhere) Checkpoint(context.Context, ledger.Unit, []ledger.Reject) error { return nil }
 func (nowhere) Finish(context.Context, ledger.Unit, []ledger.Reject) (ledger.Settled, error) {
 	return ledger.StillOpen, nil
 }
-func (nowhere) Touched(context.Context, ledger.Unit) error { return nil }
 
 // line is the product's pipeline in this process: one slot without its queue, so that parts of it can be left out.
 type line struct {

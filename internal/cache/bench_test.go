@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -116,4 +117,62 @@ func benchRow(b *Batch, op Op, id int) {
 		end(version)
 	}
 	b.End()
+}
+
+// BenchmarkScan is what a key costs that is looked at and not wanted, and BenchmarkExtend one that gets a new expiry.
+func BenchmarkScan(b *testing.B) {
+	client, _ := populated(b)
+	before := processor(b, client)
+	proceed := func(context.Context) error { return nil }
+	for b.Loop() {
+		require.NoError(b, Scan(b.Context(), client, "nobody:", proceed, func(context.Context, []string) error { return nil }))
+	}
+	perKey(b, client, before)
+}
+
+func BenchmarkExtend(b *testing.B) {
+	client, e := populated(b)
+	before := processor(b, client)
+	w := New(client)
+	x := Extension{Prefix: "key:", Own: func(string) bool { return true }, Expiry: e, Proceed: func(context.Context) error { return nil }, Moved: func(int) {}}
+	for b.Loop() {
+		all, err := w.Extend(b.Context(), x)
+		require.NoError(b, err)
+		require.GreaterOrEqual(b, all.Moved, int64(benchKeys))
+	}
+	perKey(b, client, before)
+}
+
+const benchKeys = 200_000
+
+func populated(b *testing.B) (redis.UniversalClient, Expiry) {
+	b.Helper()
+	client, err := redisconn.Open(b.Context(), "cache", config.Redis{URL: testenv.OwnRedis(b).URL})
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, client.Close()) })
+	end := time.Now().Add(time.Hour).Truncate(time.Millisecond)
+	e := Expiry{EndsAt: end, Former: []time.Time{end}}
+	require.NoError(b, client.Eval(b.Context(), `for i = 1, ARGV[1] do redis.call('SET', 'key:' .. i, 'v', 'PXAT', ARGV[2]) end return 1`, nil, benchKeys, e.millis(nil)).Err())
+	return client, e
+}
+
+// perKey reports the time of a key, and that of the server's processor.
+func perKey(b *testing.B, client redis.UniversalClient, before float64) {
+	b.Helper()
+	keys := float64(b.N) * benchKeys
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/keys, "ns/key")
+	b.ReportMetric((processor(b, client)-before)*1e9/keys, "server-ns/key")
+}
+
+// processor is how many seconds of processor time the server has had.
+func processor(b *testing.B, client redis.UniversalClient) (sum float64) {
+	b.Helper()
+	facts, err := redisconn.Info(b.Context(), client)
+	require.NoError(b, err)
+	for _, name := range []string{"used_cpu_user", "used_cpu_sys"} {
+		n, err := strconv.ParseFloat(facts[name], 64)
+		require.NoError(b, err)
+		sum += n
+	}
+	return sum
 }

@@ -243,7 +243,7 @@ type Warm struct {
 func (s *Store) Warm(ctx context.Context, shop, after string) ([]Warm, error) {
 	rows, err := s.db.QueryContext(ctx, s.text(`SELECT r.run_id, r.shop_id, r.epoch, r.ends_us, r.ready_us, EXISTS (SELECT 1 FROM runs o WHERE o.shop_id = r.shop_id AND o.ends_us > :now
 			AND ((o.state = 'planned' AND o.planned_start_us <= :now) OR o.state IN ('warming', 'failed') OR (o.state = 'ready' AND EXISTS (SELECT 1 FROM units u
-			WHERE u.run_id = o.run_id AND u.epoch = o.epoch AND u.state IN ('waiting', 'running')))))
+			WHERE u.run_id = o.run_id AND u.epoch = o.epoch AND (u.state IN ('waiting', 'running') OR u.touch = 1)))))
 		FROM runs r WHERE r.state = 'ready' AND r.ends_us > :now AND (r.shop_id = ? OR ? = '') AND r.shop_id > ? ORDER BY r.shop_id, r.ends_us DESC`), shop, shop, after)
 	if err != nil {
 		return nil, fmt.Errorf("list warm shops: %w", err)

@@ -25,6 +25,7 @@ const (
 	StageCacheLost    = "cache_lost"
 	StageWidth        = "width"          // somebody set the width by hand, or ended that
 	StageAttemptEnded = "attempt_failed" // of a unit, and so are those that follow
+	StageExtended     = "expiries_moved" // of all of its dataset's keys
 	StageHandedBack   = "handed_back"
 	StageTakenOver    = "taken_over"
 	StageRecovering   = "recovering" // claimed again after an attempt that failed or was taken over

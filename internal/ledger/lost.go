@@ -42,7 +42,7 @@ func (s *Store) Lost(ctx context.Context, run Run, l Loss) error {
 				args = append(args, u.Unit, u.Marked, u.Claim, u.Claim)
 			}
 			n, err := s.exec(ctx, tx, `UPDATE units SET state = CASE WHEN state = 'failed' THEN 'failed' ELSE 'waiting' END, key_cursor = '',
-				rows_done = 0, pages = 0, rejects = 0, marked = 0, touch = 0, attempts = 0, claim = claim + 1, task_seq = task_seq + 1, updated_us = :now
+				rows_done = 0, pages = 0, rejects = 0, marked = 0, touch = 0, carries = 0, attempts = 0, claim = claim + 1, task_seq = task_seq + 1, updated_us = :now
 				WHERE run_id = ? AND epoch = ? AND state <> 'cancelled' AND (`+
 				strings.TrimSuffix(strings.Repeat("(unit = ? AND marked = ? AND (claim = ? OR 0 = ?)) OR ", len(part)), " OR ")+`)`, args...)
 			if err != nil {

@@ -16,8 +16,7 @@ type Times struct {
 }
 
 // Reschedule moves a run that is planned, warming or ready from the times that old was read with to new ones. If the
-// end moved, units that have written keys are opened again to move those keys' expiry (touch), without loading them
-// again. It returns ErrState if the run has moved on meanwhile: read it again and decide anew.
+// end moved, so must the expiries of the keys that are written: see moveExpiries. It returns ErrState if the run has moved on meanwhile: read it again and decide anew.
 func (s *Store) Reschedule(ctx context.Context, old Run, t Times, requestID string) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
 		former, err := s.formerEnds(ctx, tx, old.ID)
@@ -44,13 +43,7 @@ func (s *Store) Reschedule(ctx context.Context, old Run, t Times, requestID stri
 		if t.EndsAt.Equal(old.EndsAt) {
 			return nil
 		}
-		if _, err := s.exec(ctx, tx, `UPDATE units SET touch = 1, state = 'waiting', attempts = 0, claim = claim + 1, task_seq = task_seq + 1,
-			updated_us = :now WHERE run_id = ? AND epoch = ? AND state IN ('running', 'done')`, old.ID, old.Epoch); err != nil {
-			return fmt.Errorf("open units: %w", err)
-		}
-		_, err = s.exec(ctx, tx, `UPDATE units SET touch = 1 WHERE run_id = ? AND epoch = ? AND state IN ('waiting', 'failed') AND pages > 0`,
-			old.ID, old.Epoch)
-		return err
+		return s.moveExpiries(ctx, tx, old.ID, old.Epoch)
 	})
 }
 
@@ -85,9 +78,7 @@ func (s *Store) Retry(ctx context.Context, id string, t *Times, by By) error {
 		if err := s.release(ctx, tx, id, StageRetried, by); err != nil {
 			return err
 		}
-		touch := 0
 		if t != nil {
-			touch = 1
 			former, err := s.formerEnds(ctx, tx, id)
 			if err != nil {
 				return err
@@ -96,15 +87,19 @@ func (s *Store) Retry(ctx context.Context, id string, t *Times, by By) error {
 				former, micros(t.StartsAt), micros(t.EndsAt), micros(t.Deadline), micros(t.PlannedStart), t.Urgent, id); err != nil {
 				return fmt.Errorf("move run: %w", err)
 			}
-			if _, err := s.exec(ctx, tx, `UPDATE units SET state = 'waiting', touch = 1, claim = claim + 1, attempts = 0, task_seq = task_seq + 1
-				WHERE run_id = ? AND epoch = (SELECT epoch FROM runs WHERE run_id = ?) AND state = 'done'`, id, id); err != nil {
-				return fmt.Errorf("open units: %w", err)
-			}
 		}
-		if _, err := s.exec(ctx, tx, `UPDATE units SET state = 'waiting', attempts = 0, task_seq = task_seq + 1, updated_us = :now,
-			touch = CASE WHEN ? = 1 AND pages > 0 THEN 1 ELSE touch END
-			WHERE run_id = ? AND epoch = (SELECT epoch FROM runs WHERE run_id = ?) AND state = 'failed'`, touch, id, id); err != nil {
+		var epoch int
+		if err := tx.QueryRowContext(ctx, `SELECT epoch FROM runs WHERE run_id = ?`, id).Scan(&epoch); err != nil {
+			return fmt.Errorf("read run: %w", err)
+		}
+		if _, err := s.exec(ctx, tx, `UPDATE units SET state = 'waiting', attempts = 0, task_seq = task_seq + 1, updated_us = :now
+			WHERE run_id = ? AND epoch = ? AND state = 'failed'`, id, epoch); err != nil {
 			return fmt.Errorf("open failed units: %w", err)
+		}
+		if t != nil {
+			if err := s.moveExpiries(ctx, tx, id, epoch); err != nil {
+				return err
+			}
 		}
 		// A failed run can have nothing left to do: all that had failed was already loaded by a task run by hand.
 		_, err = s.settle(ctx, tx, id, by.Who)

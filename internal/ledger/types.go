@@ -104,6 +104,7 @@ type Unit struct {
 	AsOf          time.Time // the source's clock when its reading began; zero: not yet
 	Marked        int64     // pages that the cache's marks vouch for; see cache.Stamp
 	Touch         bool      // keys up to the cursor must get the broadcast's new expiry before going on
+	Carries       bool      // with Touch: it is loaded, and sees to the keys of all of its dataset's finished units
 	TaskSeq       int       // newest task made for the unit; older tasks are dropped
 	LastError     string
 	StartedAt     time.Time

@@ -10,14 +10,14 @@ import (
 
 const unitColumns = `u.run_id, u.epoch, u.unit, u.dataset, u.state, u.key_from, u.key_to, u.key_cursor, u.rows_estimated, u.rows_done,
 	u.pages, u.rejects, u.attempts, u.claim, u.owner, u.task_seq, u.touch, u.last_error, u.started_us, u.updated_us, u.finished_us,
-	u.claimed_us, u.recovers, u.marked, u.as_of_us`
+	u.claimed_us, u.recovers, u.marked, u.as_of_us, u.carries`
 
 func scanUnit(row scanner) (Unit, error) {
 	var u Unit
 	var started, updated, finished, claimed, asOf int64
 	err := row.Scan(&u.RunID, &u.Epoch, &u.Unit, &u.Dataset, &u.State, &u.From, &u.To, &u.Cursor, &u.RowsEstimated, &u.RowsDone,
 		&u.Pages, &u.Rejects, &u.Attempts, &u.Claim, &u.Owner, &u.TaskSeq, &u.Touch, &u.LastError, &started, &updated, &finished,
-		&claimed, &u.Recovers, &u.Marked, &asOf)
+		&claimed, &u.Recovers, &u.Marked, &asOf, &u.Carries)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Unit{}, ErrNotFound
 	}
@@ -147,18 +147,6 @@ func (s *Store) reject(ctx context.Context, tx *sql.Tx, u Unit, rejected []Rejec
 	return nil
 }
 
-// Touched records that the expiry of the keys up to the cursor has been moved.
-func (s *Store) Touched(ctx context.Context, u Unit) error {
-	n, err := s.exec(ctx, s.db, `UPDATE units SET touch = 0, updated_us = :now`+fence, fenceArgs(u)...)
-	if err != nil {
-		return fmt.Errorf("record touch: %w", err)
-	}
-	if n == 0 {
-		return ErrFenced
-	}
-	return nil
-}
-
 // HandBack gives a claimed unit back untried, as a pod does that is being stopped or that waits for a server: the attempt
 // does not count. The same reason again, as while a server is away, makes no second entry in the timeline.
 func (s *Store) HandBack(ctx context.Context, u Unit, why string) error {
@@ -242,11 +230,11 @@ func (s *Store) end(ctx context.Context, u Unit, write func(*sql.Tx) error) (Set
 	return settled, err
 }
 
-// settle ends a warming run of which nothing is open any more. The run's row must be locked by tx: the counts are then
+// settle ends a warming run of which nothing is open any more, keys that wait for a new expiry included. The run's row must be locked by tx: the counts are then
 // those after every unit that ended before.
 func (s *Store) settle(ctx context.Context, tx *sql.Tx, run, who string) (Settled, error) {
 	var total, open, failed int
-	err := tx.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN u.state IN ('waiting', 'running') THEN 1 ELSE 0 END), 0),
+	err := tx.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN u.state IN ('waiting', 'running') OR (u.state = 'done' AND u.touch = 1) THEN 1 ELSE 0 END), 0),
 		COALESCE(SUM(CASE WHEN u.state = 'failed' THEN 1 ELSE 0 END), 0)
 		FROM units u JOIN runs r ON r.run_id = u.run_id AND r.epoch = u.epoch WHERE u.run_id = ?`, run).Scan(&total, &open, &failed)
 	if err != nil {

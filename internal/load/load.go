@@ -49,6 +49,9 @@ type Ledger interface {
 	Checkpoint(ctx context.Context, u ledger.Unit, rejected []ledger.Reject) error
 	Finish(ctx context.Context, u ledger.Unit, rejected []ledger.Reject) (ledger.Settled, error)
 	Touched(ctx context.Context, u ledger.Unit) error
+	Written(ctx context.Context, u ledger.Unit) (rows int64, err error)
+	Carried(ctx context.Context, u ledger.Unit, what string) (ledger.Settled, error)
+	Reopen(ctx context.Context, u ledger.Unit, why string) error
 }
 
 // Cache is where pages go. One that is a Streamer too takes pages before those ahead of them are answered.
@@ -56,6 +59,8 @@ type Cache interface {
 	Write(ctx context.Context, b *cache.Batch, e cache.Expiry) error
 	NoteChanges(ctx context.Context, of cache.Watched, keys []string) (seq int64, err error)
 	ChangedSince(ctx context.Context, of cache.Watched, since int64, keys []string) (seq int64, changed []string, err error)
+	Size(ctx context.Context) (keys int64, ok bool, err error)
+	Extend(ctx context.Context, x cache.Extension) (cache.Extended, error)
 }
 
 // Streamer begins a stream of pages.
@@ -149,6 +154,11 @@ func (l *Loader) load(ctx context.Context, j Job) (ledger.Settled, error) {
 			attempt = t.touchWhole
 		}
 	} else if t.Unit.Touch {
+		if t.Unit.Carries {
+			if settled, done, err := t.carry(ctx); done || err != nil {
+				return settled, err
+			}
+		}
 		err := t.touch(ctx)
 		t.lap(&t.spent.Write)
 		if err != nil {

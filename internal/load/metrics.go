@@ -20,6 +20,7 @@ type Metrics struct {
 	rows     *prometheus.CounterVec
 	rejected *prometheus.CounterVec
 	count    *prometheus.CounterVec
+	moved    *prometheus.CounterVec
 	legs     *prometheus.HistogramVec
 }
 
@@ -36,14 +37,17 @@ func NewMetrics(reg prometheus.Registerer, datasets ...string) *Metrics {
 		count: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "prewarm_pages_total", Help: "Pages written to the cache and recorded, by dataset.",
 		}, []string{"dataset"}),
+		moved: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "prewarm_expiries_moved_total", Help: "Keys that were found in the cache and have got a broadcast's new end as their expiry, by dataset.",
+		}, []string{"dataset"}),
 		legs: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "prewarm_page_seconds", Help: "Time of one page, by dataset and leg: read (with encoding), write, checkpoint.",
 			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5},
 		}, []string{"dataset", "leg"}),
 	}
-	reg.MustRegister(m.rows, m.rejected, m.count, m.legs)
+	reg.MustRegister(m.rows, m.rejected, m.count, m.moved, m.legs)
 	for _, d := range datasets {
-		for _, c := range []*prometheus.CounterVec{m.rows, m.rejected, m.count} {
+		for _, c := range []*prometheus.CounterVec{m.rows, m.rejected, m.count, m.moved} {
 			c.WithLabelValues(d)
 		}
 	}
@@ -66,5 +70,11 @@ func (m *Metrics) pages(dataset string, pages, rows, rejected int) {
 func (m *Metrics) leg(dataset, leg string, began time.Time) {
 	if m != nil {
 		m.legs.WithLabelValues(dataset, leg).Observe(time.Since(began).Seconds())
+	}
+}
+
+func (m *Metrics) extended(dataset string, keys int) {
+	if m != nil {
+		m.moved.WithLabelValues(dataset).Add(float64(keys))
 	}
 }

@@ -134,20 +134,6 @@ func (p *page) addHash(enc *dataset.Encoder, shop string, row []sql.RawBytes) (e
 	return nil
 }
 
-// touch moves the expiry of a row's key. A row without a key was rejected when it was loaded.
-func (p *page) touch(enc *dataset.Encoder, shop string, row []sql.RawBytes) {
-	b := &p.batch
-	b.Begin(ops[enc.Write()].touch)
-	buf, err := enc.AppendKey(b.Buf, shop, row)
-	if err != nil {
-		b.Rollback()
-		return
-	}
-	b.Buf = buf
-	b.EndArg()
-	b.End()
-}
-
 // rowKey names a row for people: its key in the cache, or its columns if that cannot be made, without those that nobody may see.
 func rowKey(enc *dataset.Encoder, shop string, row []sql.RawBytes) string {
 	if key, err := enc.AppendKey(nil, shop, row); err == nil && enc.PerRow() {

@@ -95,31 +95,3 @@ func fitting(rows, bytes, most int) int {
 	}
 	return max(1, int(int64(rows)*int64(most)/int64(bytes)))
 }
-
-// touch gives the keys up to the cursor, which are written already, the broadcast's new expiry, and does not load them
-// again. Doing it twice is harmless, so it keeps no cursor of its own.
-func (t *task) touch(ctx context.Context) error {
-	enc := t.Dataset.Encoder()
-	after, p := t.Unit.From, &page{}
-	for t.Unit.Cursor != "" {
-		if err := t.proceed(ctx); err != nil {
-			return err
-		}
-		p.reset()
-		got, err := t.Dataset.ReadKeys(ctx, t.Shop, after, t.Unit.Cursor, t.limits(t.Dataset.Spec().Name).PageRows, func(row []sql.RawBytes) (bool, error) {
-			p.touch(enc, t.Shop, row)
-			return true, nil
-		})
-		if err != nil {
-			return err
-		}
-		if err := t.write(ctx, p); err != nil {
-			return err
-		}
-		if got.Done {
-			break
-		}
-		after = got.Last
-	}
-	return t.Ledger.Touched(ctx, t.Unit)
-}

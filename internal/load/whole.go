@@ -52,26 +52,6 @@ func (t *task) readWhole(ctx context.Context, p *page) error {
 	return t.readCollection(ctx, p)
 }
 
-// touchWhole gives the keys of a dataset that was loaded whole the broadcast's new expiry, without loading it again.
-func (t *task) touchWhole(ctx context.Context) (ledger.Settled, error) {
-	p, enc := &page{}, t.Dataset.Encoder()
-	if enc.PerRow() {
-		err := t.Dataset.ReadAll(ctx, t.Shop, func(row []sql.RawBytes) (bool, error) {
-			p.touch(enc, t.Shop, row)
-			return true, nil
-		})
-		if err != nil {
-			return ledger.StillOpen, err
-		}
-	} else {
-		p.touch(enc, t.Shop, nil)
-	}
-	if err := t.write(ctx, p); err != nil {
-		return ledger.StillOpen, err
-	}
-	return t.Ledger.Finish(ctx, t.Unit, nil)
-}
-
 // readRows writes a key per row, page by page, without a cursor.
 func (t *task) readRows(ctx context.Context, p *page) error {
 	spec, enc := t.Dataset.Spec(), t.Dataset.Encoder()

@@ -248,6 +248,10 @@ func (g *ghost) byHandler(a *actor, old, now *unitRow) {
 		a.has = &claim{now.unitID, now.claim}
 		return
 	}
+	// Whoever carries a moved end ends or opens what is done and waits for it, in the transaction of its own unit.
+	if old.state == "done" && old.touch == 1 && a.has != nil && a.has.unit.run == old.run && a.has.unit.epoch == old.epoch {
+		return
+	}
 	if a.has == nil || a.has.unit != now.unitID || old.state != "running" || a.has.n != old.claim {
 		g.w.fail("%s: was written by a claim that is not the newest (%v; it is %d)", now.unitID, a.has, old.claim)
 	}

@@ -44,7 +44,7 @@ func (w *world) behind(a *actor, what string, apply func()) {
 var mutations = []mutation{
 	{name: "fence not checked", replace: []string{"AND claim = ? AND state = 'running'", "AND (claim = ? OR 1 = 1)"}},
 	{name: "cursor moved before the write", cursorBeforeWrite: true},
-	{name: "ready before the last unit", replace: []string{"CASE WHEN u.state IN ('waiting', 'running') THEN 1", "CASE WHEN u.state IN ('waiting') THEN 1"}},
+	{name: "ready before the last unit", replace: []string{"CASE WHEN u.state IN ('waiting', 'running') OR", "CASE WHEN u.state IN ('waiting') OR"}},
 	{name: "lease not renewed", leaseNotRenewed: true},
 	{name: "epoch ignored", replace: []string{"AND epoch = ?", "AND (epoch = ? OR 1 = 1)"}},
 	{name: "epoch ignored by the plan", replace: []string{"AND epoch = ? AND state = 'planned' AND planned_us = 0", "AND (epoch = ? OR 1 = 1) AND state = 'planned' AND planned_us = 0"}},
@@ -58,6 +58,7 @@ var mutations = []mutation{
 	{name: "lost plans are not repeated", replace: []string{"WHERE r.state = 'planned' AND r.planned_us = 0", "WHERE 1 = 0 AND r.state = 'planned' AND r.planned_us = 0"}},
 	{name: "missing flags are not set", replace: []string{"'failed', 'cancelled') AND r.ends_us >", "'failed', 'cancelled') AND 1 = 0 AND r.ends_us >"}},
 	{name: "a moved end leaves the expiry", replace: []string{"UPDATE units SET touch = 1", "UPDATE units SET touch = 0"}},
+	{name: "a moved end is recorded and not carried out", replace: []string{"carries = 1, state = 'waiting', attempts = 0", "carries = 1, touch = 0, state = 'waiting', attempts = 0", "OR (u.state = 'done' AND u.touch = 1)", "OR (1 = 0)", "u.state = 'done' AND u.touch = 1 AND NOT EXISTS", "u.state = 'done' AND 1 = 0 AND NOT EXISTS"}},
 	{name: "a shorter broadcast shortens the keys", replace: []string{"THEN 1 ELSE 0 END FROM runs r WHERE r.shop_id = ?", "THEN 0 ELSE 0 END FROM runs r WHERE r.shop_id = ?"}},
 	{name: "what the cache has lost is not looked for", replace: []string{"AND marked > 0", "AND marked < 0"}},
 }

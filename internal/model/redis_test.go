@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -299,8 +300,15 @@ type cached struct {
 // serve answers what package cache asks of the cache.
 func (r *cacheServer) serve(ctx context.Context, cmds []redis.Cmder) error {
 	a := actorOf(ctx)
-	if cmds[0].Name() == "hgetall" {
+	switch cmds[0].Name() {
+	case "hgetall":
 		return r.w.gate(ctx, toCache, "cache: read marks", func() { r.read(cmds) })
+	case "info", "scan":
+		return r.w.gate(ctx, toCache, "cache: "+cmds[0].Name(), func() { r.tell(cmds[0]) })
+	case "eval":
+		if strings.Contains(text(cmds[0].Args()[1]), "PEXPIRETIME") {
+			return r.w.gate(ctx, toCache, "cache: move expiries", func() { r.extend(cmds[0]) })
+		}
 	}
 	var page []write
 	var stamps []*stamp
@@ -370,6 +378,38 @@ func (r *cacheServer) stamp(s *stamp) {
 		r.marks[s.key] = map[string]int64{}
 	}
 	r.marks[s.key][s.unit] = s.value
+}
+
+// tell says how many keys there are, or all that match a prefix at once.
+func (r *cacheServer) tell(c redis.Cmder) {
+	if info, ok := c.(*redis.StringCmd); ok {
+		info.SetVal(fmt.Sprintf("redis_version:7.2.0\r\ndb0:keys=%d,expires=0\r\n", len(r.rows)))
+		return
+	}
+	var keys []string
+	for key := range r.rows {
+		if strings.HasPrefix(key, strings.TrimSuffix(text(c.Args()[3]), "*")) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	c.(*redis.ScanCmd).SetVal(keys, 0)
+}
+
+// extend does what extend.lua does.
+func (r *cacheServer) extend(c redis.Cmder) {
+	keys := int(number(c.Args()[2]))
+	args, moved := c.Args()[3+keys:], int64(0)
+	each := 1 + int(number(args[0]))
+	for i, key := range c.Args()[3 : 3+keys] {
+		at := args[1+i*each : 1+(i+1)*each]
+		had, ok := r.rows[text(key)]
+		if ok && slices.ContainsFunc(at[1:], func(former any) bool { return number(former) == had.until }) {
+			r.rows[text(key)] = cached{had.version, number(at[0])}
+			moved++
+		}
+	}
+	c.(*redis.Cmd).SetVal(moved)
 }
 
 func (r *cacheServer) read(cmds []redis.Cmder) {

@@ -82,10 +82,10 @@ type Reconciler struct {
 func NewActions(reg prometheus.Registerer) *prometheus.CounterVec {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "prewarm_reconcile_actions_total",
-		Help: "What the reconciliation put right, by action: take_over, enqueue_unit, enqueue_plan, copy_request, end, flag, lost.",
+		Help: "What the reconciliation put right, by action: take_over, enqueue_unit, enqueue_plan, copy_request, end, flag, lost, reopen.",
 	}, []string{"action"})
 	reg.MustRegister(c)
-	for _, action := range []string{"take_over", "enqueue_unit", "enqueue_plan", "copy_request", "end", "flag", "lost"} {
+	for _, action := range []string{"take_over", "enqueue_unit", "enqueue_plan", "copy_request", "end", "flag", "lost", "reopen"} {
 		c.WithLabelValues(action)
 	}
 	return c
@@ -122,6 +122,7 @@ func (r *Reconciler) Once(ctx context.Context) error {
 		r.lost(ctx),
 		r.copyRequests(ctx),
 		r.planRuns(ctx),
+		r.carry(ctx),
 		r.refill(ctx),
 		r.flag(ctx),
 		r.tell(ctx),
@@ -208,6 +209,13 @@ func (r *Reconciler) planRuns(ctx context.Context) error {
 	}
 	r.planning = planning
 	return nil
+}
+
+// carry opens units whose keys wait for a new expiry and that nobody sees to; refill makes their tasks.
+func (r *Reconciler) carry(ctx context.Context) error {
+	n, err := r.Ledger.Uncarried(ctx, batch)
+	r.Actions.WithLabelValues("reopen").Add(float64(n))
+	return err
 }
 
 // late is how far behind its time a task may be put off before that is a fault.
