@@ -30,6 +30,9 @@ const (
 	RefreshLate       = "refresh_late"       // changed rows are not looked for when they should be
 	FeedLacks         = "feed_lacks"         // a feed does not tell all changes
 	RefreshFailed     = "refresh_failed"     // changed rows cannot be brought into the cache
+	IntakeLate        = "intake_late"        // no broadcast was announced yet on a day, later than is usual of the weekday
+	IntakeShort       = "intake_short"       // far fewer broadcasts were announced than is usual of the weekday
+	IntakeEmpty       = "intake_empty"       // no broadcast was announced on a day on which there usually are some
 )
 
 // States of a run in which alerts stand.
@@ -70,6 +73,9 @@ var kinds = map[string]lasting{
 	FeedGap:           {},
 	FeedLacks:         {},
 	RefreshFailed:     {},
+	IntakeLate:        {},
+	IntakeShort:       {},
+	IntakeEmpty:       {},
 }
 
 // Names are all of them, in order.

@@ -310,7 +310,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 		Policy:  a.policy(),
 		PodDead: p.PodDead, Self: a.id, Alerts: a.alerts, Log: a.log, Move: starts{a.ledger, enqueue}.move,
 	}
-	a.lead = a.leading(loop.Run, reconciler.Run, a.fresh.run, a.auditor(bound, settler).Run, a.reporting)
+	a.lead = a.leading(loop.Run, reconciler.Run, a.fresh.run, a.auditor(bound, settler).Run, a.reporting, a.intakeWatch().Run)
 	return a.serve()
 }
 

@@ -89,6 +89,7 @@ type Policy struct {
 	HashKeyFile  string        `yaml:"hash_key_file,omitempty"` // read at start
 	Watch        Watch         `yaml:"watch"`
 	Retry        Retry         `yaml:"retry"`
+	IntakeWatch  IntakeWatch   `yaml:"intake_watch"`
 }
 
 // Watch says when a unit or a run takes too long, although its pod is alive. Near a deadline NoProgress and a

@@ -41,6 +41,7 @@ func Defaults() Config {
 			PodDead:      10 * time.Second,
 			Watch:        Watch{NoProgress: 40 * time.Minute, Overtime: time.Hour, AtLeast: time.Minute},
 			Retry:        Retry{Attempts: 3, Backoff: Backoff{First: 5 * time.Second, Max: 2 * time.Minute}},
+			IntakeWatch:  IntakeWatch{LateAfter: 30 * time.Minute, ShortBelow: 0.5},
 		},
 		Width:   Width{Min: 1, Max: 64, MaxPerPod: 32},
 		Pace:    Pace{Headroom: 1.25, Margin: 2 * time.Minute, Crowd: 1.7},

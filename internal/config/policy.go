@@ -47,6 +47,7 @@ func (p *problems) policy(c Config) {
 	}
 	p.pages(po)
 	p.retry(po.Retry)
+	p.intakeWatch(po.IntakeWatch)
 	if po.Lead > 0 && po.Lead <= po.ReadyBefore {
 		p.add("policy.lead", fmt.Sprintf("is %s, no more than policy.ready_before (%s), so no run could begin before its deadline", po.Lead, po.ReadyBefore),
 			"it counts from starts_at; 3h is usual")

@@ -79,7 +79,12 @@ func New(c Config) *Intake { return &Intake{c} }
 
 // Accept answers a request document; via says which way it came. Errors: ErrMalformed, ErrTooLarge, and what keeps the
 // ledger or a source from answering; the same request may then be sent again.
-func (in *Intake) Accept(ctx context.Context, body []byte, via string) (_ Answer, err error) {
+func (in *Intake) Accept(ctx context.Context, body []byte, via string) (Answer, error) {
+	return in.accept(ctx, body, via, false)
+}
+
+// accept is Accept; what comes by hand says nothing about when upstream announces.
+func (in *Intake) accept(ctx context.Context, body []byte, via string, byHand bool) (_ Answer, err error) {
 	ctx, span := tracing.Start(ctx, "request", tracing.Text("via", via))
 	defer func() { span.End(err) }()
 	requestID, items, err := parse(body)
@@ -109,14 +114,18 @@ func (in *Intake) Accept(ctx context.Context, body []byte, via string) (_ Answer
 		return Answer{}, err
 	}
 	in.judge(ctx, items, outcomes, now)
+	accepted := 0
 	for _, o := range outcomes {
 		in.Count(o.Outcome)
+		if o.Outcome == Accepted && !byHand {
+			accepted++
+		}
 	}
 	text, err := json.Marshal(outcomes)
 	if err != nil {
 		return Answer{}, fmt.Errorf("encode outcomes: %w", err)
 	}
-	if err := in.Ledger.SaveRequest(ctx, ledger.Request{ID: id, RequestID: requestID, Via: via, Broadcasts: len(items), Outcomes: string(text)}); err != nil {
+	if err := in.Ledger.SaveRequest(ctx, ledger.Request{ID: id, RequestID: requestID, Via: via, Broadcasts: len(items), Accepted: accepted, Outcomes: string(text)}); err != nil {
 		return Answer{}, err
 	}
 	return Answer{RequestID: requestID, Outcomes: outcomes}, nil
@@ -151,7 +160,7 @@ func (in *Intake) WarmNow(ctx context.Context, shop string, w WarmNow) (Outcome,
 	if err != nil {
 		return Outcome{}, fmt.Errorf("encode request: %w", err)
 	}
-	a, err := in.Accept(ctx, body, "by hand: "+first(short(w.Who), 50))
+	a, err := in.accept(ctx, body, "by hand: "+first(short(w.Who), 50), true)
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -14,14 +14,15 @@ type Request struct {
 	RequestID  string // upstream's name for it, which it may use again
 	Via        string
 	Broadcasts int
+	Accepted   int    // of them, anew and not by hand; 0 when it is read
 	Outcomes   string // JSON
 	ReceivedAt time.Time
 }
 
 // SaveRequest records a request and its outcomes.
 func (s *Store) SaveRequest(ctx context.Context, r Request) error {
-	if _, err := s.exec(ctx, s.db, `INSERT INTO requests (id, request_id, via, broadcasts, outcomes, received_us) VALUES (?, ?, ?, ?, ?, :now)`,
-		r.ID, r.RequestID, r.Via, r.Broadcasts, r.Outcomes); err != nil {
+	if _, err := s.exec(ctx, s.db, `INSERT INTO requests (id, request_id, via, broadcasts, accepted, outcomes, received_us) VALUES (?, ?, ?, ?, ?, ?, :now)`,
+		r.ID, r.RequestID, r.Via, r.Broadcasts, r.Accepted, r.Outcomes); err != nil {
 		return fmt.Errorf("record request: %w", err)
 	}
 	return nil
@@ -68,6 +69,24 @@ func (s *Store) Requests(ctx context.Context, before time.Time, limit int) ([]Re
 		out = append(out, r)
 	}
 	return out, rows.Err()
+}
+
+// IntakeDay is what upstream announced in a time and was accepted anew; zero: nothing.
+type IntakeDay struct {
+	First, Last time.Time // requests that brought something
+	Accepted    int       // broadcasts
+}
+
+// IntakeOn sums up the requests received in [from, to).
+func (s *Store) IntakeOn(ctx context.Context, from, to time.Time) (d IntakeDay, err error) {
+	var first, last int64
+	err = s.db.QueryRowContext(ctx, `SELECT COALESCE(MIN(received_us), 0), COALESCE(MAX(received_us), 0), COALESCE(SUM(accepted), 0) FROM requests
+		WHERE received_us >= ? AND received_us < ? AND accepted > 0`, micros(from), micros(to)).Scan(&first, &last, &d.Accepted)
+	if err != nil {
+		return IntakeDay{}, fmt.Errorf("sum up requests: %w", err)
+	}
+	d.First, d.Last = fromMicros(first), fromMicros(last)
+	return d, nil
 }
 
 // Batch is what has become of the runs of a request.
