@@ -117,7 +117,9 @@ func TestTroubleThatNobodyWasToldOfIsFound(t *testing.T) {
 		}
 		make("early", now.Add(time.Hour))
 		make("past before it was made", now.Add(-time.Hour))
-		late := make("late", now.Add(200*time.Millisecond))
+		now, err = s.Now(t.Context())
+		require.NoError(t, err)
+		late := make("late", now.Add(2*time.Second)) // it has to be made before that
 		var found []ledger.Run
 		require.Eventually(t, func() bool {
 			found, err = s.LateUntold(t.Context(), 10)
