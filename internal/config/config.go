@@ -9,8 +9,9 @@ import (
 
 // Config is prewarm.yaml. Load fills every default, so that the parts never ask "is it set?".
 type Config struct {
-	Queue    Redis             `yaml:"queue"`           // asynq, leases, flags
-	Cache    *Redis            `yaml:"cache,omitempty"` // what is warmed; default: Queue's
+	Queue    Redis             `yaml:"queue"`            // asynq, leases, flags
+	Cache    *Redis            `yaml:"cache,omitempty"`  // what is warmed; default: Queue's
+	Caches   map[string]Redis  `yaml:"caches,omitempty"` // or several, by name; `cache` is the one called main
 	Ledger   Ledger            `yaml:"ledger"`
 	Sources  map[string]Source `yaml:"sources"`
 	Policy   Policy            `yaml:"policy"`
@@ -22,6 +23,8 @@ type Config struct {
 	Feed     Feed              `yaml:"feed"`
 	Tracing  Tracing           `yaml:"tracing"`
 	Datasets []dataset.Spec    `yaml:"datasets"`
+
+	Placement []Placement `yaml:"placement,omitempty"` // which cache what lives in
 }
 
 // Redis is one Redis or Redis Cluster.

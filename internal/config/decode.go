@@ -25,6 +25,7 @@ type decoder struct {
 	problems
 	env     map[string]string
 	anchors map[string]ast.Node
+	lines   map[string]int // of the fields
 	depth   int
 	nodes   int
 }
@@ -51,6 +52,7 @@ func (d *decoder) value(dst reflect.Value, node ast.Node, field string) {
 	if node == nil {
 		return
 	}
+	d.lines[field] = lineOf(node)
 	switch {
 	case dst.Kind() == reflect.Pointer:
 		fresh := reflect.New(dst.Type().Elem())

@@ -58,7 +58,7 @@ func Defaults() Config {
 // Fill sets what depends on other fields and was left out: the cache, pools, limits, passwords, datasets' keys. Load calls it; a Config that is
 // built in code needs it too.
 func (c *Config) Fill() {
-	if c.Cache == nil {
+	if c.Cache == nil && len(c.Caches) == 0 {
 		cache := c.Queue
 		c.Cache = &cache
 	}

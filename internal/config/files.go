@@ -27,6 +27,14 @@ func (c *Config) locate(folder string) {
 		at(&c.Cache.PasswordFile)
 		inTLS(c.Cache.TLS)
 	}
+	for name, r := range c.Caches {
+		at(&r.PasswordFile)
+		inTLS(r.TLS)
+		c.Caches[name] = r
+	}
+	for i := range c.Placement {
+		at(&c.Placement[i].ShopsFile)
+	}
 	if r := c.streamRedis(); r != nil {
 		at(&r.PasswordFile)
 		inTLS(r.TLS)
@@ -51,13 +59,18 @@ func (c *Config) locate(folder string) {
 	}
 }
 
-// readSecrets puts the contents of password and token files into their fields.
+// readSecrets puts the contents of password and token files into their fields, and those of files of shops.
 func (c *Config) readSecrets() problems {
 	var p problems
 	p.secret("queue.password", c.Queue.PasswordFile, &c.Queue.Password)
 	if c.Cache != nil {
 		p.secret("cache.password", c.Cache.PasswordFile, &c.Cache.Password)
 	}
+	for name, r := range c.Caches {
+		p.secret("caches."+name+".password", r.PasswordFile, &r.Password)
+		c.Caches[name] = r
+	}
+	c.readShops(&p)
 	if r := c.streamRedis(); r != nil {
 		p.secret("feed.stream.redis.password", r.PasswordFile, &r.Password)
 	}

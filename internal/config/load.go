@@ -25,12 +25,14 @@ func Load(path string, environ []string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	c, found := parse(text, environment(environ))
+	env := environment(environ)
+	c, lines, found := parse(text, env)
 	if len(found) == 0 {
 		c.locate(filepath.Dir(path))
 		found = c.readSecrets()
 	}
 	if len(found) > 0 {
+		found.place(lines, env)
 		return Config{}, found.err(path)
 	}
 	c.Fill()
@@ -38,6 +40,7 @@ func Load(path string, environ []string) (Config, error) {
 		var e *Error
 		if errors.As(err, &e) {
 			e.Path = path
+			problems(e.Problems).place(lines, env)
 		}
 		return Config{}, err
 	}
@@ -66,8 +69,9 @@ func read(path string) ([]byte, error) {
 }
 
 // parse reads the document and the overrides; of the disk only the files that NAME_FILE name, and nothing is checked beyond each value.
-func parse(text []byte, env map[string]string) (Config, problems) {
-	d := &decoder{env: env, anchors: map[string]ast.Node{}}
+// The lines are those of the file's fields.
+func parse(text []byte, env map[string]string) (Config, map[string]int, problems) {
+	d := &decoder{env: env, anchors: map[string]ast.Node{}, lines: map[string]int{}}
 	c := Defaults()
 	if body := d.document(text); body != nil {
 		ast.Walk(d, body)
@@ -76,7 +80,7 @@ func parse(text []byte, env map[string]string) (Config, problems) {
 	if len(d.problems) == 0 {
 		d.overlay(reflect.ValueOf(&c).Elem(), EnvPrefix)
 	}
-	return c, d.problems
+	return c, d.lines, d.problems
 }
 
 // document is the file's one document; nil if it is empty or cannot be read.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -61,6 +62,23 @@ func (p *problems) add(field, text, remedy string) {
 func (p *problems) at(line int, field, text, remedy string) {
 	*p = append(*p, Problem{Field: field, Line: line, Text: text, Remedy: remedy})
 }
+
+// place gives problems the lines of their fields, or of what a field that is missing would stand in. What the environment says has none.
+func (p problems) place(lines map[string]int, env map[string]string) {
+	for i := range p {
+		field := besideName.ReplaceAllString(p[i].Field, "")
+		if env[EnvPrefix+envName(field)] != "" {
+			continue
+		}
+		for p[i].Line == 0 && field != "" {
+			p[i].Line = lines[field]
+			field = field[:max(strings.LastIndexAny(field, ".["), 0)]
+		}
+	}
+}
+
+// besideName is the name of a dataset beside its number.
+var besideName = regexp.MustCompile(` \([^)]*\)`)
 
 func (p problems) err(path string) error {
 	if len(p) == 0 {

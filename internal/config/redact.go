@@ -52,6 +52,11 @@ func (c Config) Redacted() Config {
 		cache := c.Cache.redacted()
 		c.Cache = &cache
 	}
+	caches := make(map[string]Redis, len(c.Caches))
+	for name, r := range c.Caches {
+		caches[name] = r.redacted()
+	}
+	c.Caches = caches
 	if r := c.streamRedis(); r != nil {
 		stream, redacted := *c.Feed.Stream, r.redacted()
 		stream.Redis = &redacted

@@ -24,10 +24,7 @@ const (
 func (c Config) Validate() error {
 	var p problems
 	p.redis("queue", c.Queue)
-	if c.Cache != nil {
-		p.redis("cache", *c.Cache)
-		p.noEviction("cache", *c.Cache)
-	}
+	p.caches(c)
 	p.dsn("ledger.dsn", c.Ledger.DSN, true)
 	p.mysql("ledger", c.Ledger.DSN, c.Ledger.Password, c.Ledger.TLS)
 	p.atLeast("ledger.pool", c.Ledger.Pool, 2) // one connection waits for the migration lock while another migrates
@@ -40,6 +37,7 @@ func (c Config) Validate() error {
 	p.feed(c)
 	p.tracing(c.Tracing)
 	p.datasets(c)
+	p.placement(c)
 	return p.err("")
 }
 

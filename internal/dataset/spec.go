@@ -29,6 +29,8 @@ type Spec struct {
 	Name   string `yaml:"name"`
 	Source string `yaml:"source,omitempty"` // a name under `sources`; empty: the only one, or "main"
 
+	Cache string `yaml:"cache,omitempty"` // a name under `caches`, where no rule of `placement` says another; empty: the only one, or "main"
+
 	// Query form. `:shop` stands for the shop id.
 	Query string `yaml:"query,omitempty"`
 
