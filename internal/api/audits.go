@@ -61,6 +61,17 @@ type Audit struct {
 	FinishedAt    *time.Time `json:"finished_at"`
 }
 
+// AuditCounts are what an audit found in one cache.
+type AuditCounts struct {
+	Keys        int64 `json:"keys" doc:"that should be there"`
+	Missing     int64 `json:"missing"`
+	Different   int64 `json:"different"`
+	Extra       int64 `json:"extra"`
+	WrongExpiry int64 `json:"wrong_expiry"`
+	Repaired    int64 `json:"repaired"`
+	Changing    int64 `json:"changing"`
+}
+
 // AuditFinding is one key that was wrong.
 type AuditFinding struct {
 	Kind     string `json:"kind" enum:"missing,different,extra,wrong_expiry"`
@@ -74,7 +85,8 @@ type AuditFinding struct {
 // AuditDetail answers GET /v1/audits/{id}.
 type AuditDetail struct {
 	Audit
-	Findings []AuditFinding `json:"findings" doc:"the first 100"`
+	Caches   map[string]AuditCounts `json:"caches" doc:"the counts by the cache's name"`
+	Findings []AuditFinding         `json:"findings" doc:"the first 100"`
 }
 
 // AuditList answers GET /v1/audits.
@@ -100,7 +112,7 @@ func (a *API) audits(h huma.API) {
 			b.Sample = 100
 		}
 		got, err := a.deps.Audits.Request(ctx, ledger.Audit{ShopID: b.ShopID, Dataset: b.Dataset, Repair: b.Repair, Sample: b.Sample, Who: whoIs(ctx).name, Why: b.Reason})
-		return answer(AuditDetail{auditOf(got), []AuditFinding{}}, err)
+		return answer(AuditDetail{auditOf(got), map[string]AuditCounts{}, []AuditFinding{}}, err)
 	})
 	huma.Register(h, op(http.MethodGet, "/v1/audits", "list-audits", "Audits, newest first"),
 		func(ctx context.Context, in *auditPage) (*out[AuditList], error) {
@@ -117,7 +129,10 @@ func (a *API) audits(h huma.API) {
 			if errors.Is(err, ledger.ErrNotFound) {
 				return nil, huma.Error404NotFound("no such audit; GET /v1/audits lists them")
 			}
-			d := AuditDetail{auditOf(x), make([]AuditFinding, len(found))}
+			d := AuditDetail{auditOf(x), map[string]AuditCounts{}, make([]AuditFinding, len(found))}
+			for name, c := range x.Caches {
+				d.Caches[name] = AuditCounts(c)
+			}
 			for i, f := range found {
 				d.Findings[i] = AuditFinding{f.Kind, f.ShopID, f.Dataset, f.Key, f.Detail, f.Repaired}
 			}

@@ -49,6 +49,7 @@ type Run struct {
 type Unit struct {
 	Unit      int    `json:"unit"`
 	Dataset   string `json:"dataset"`
+	Cache     string `json:"cache" doc:"the cache that it is loaded into, as its run was planned"`
 	State     string `json:"state" enum:"waiting,running,done,failed,cancelled"`
 	From      string `json:"from" doc:"keys greater than this"`
 	To        string `json:"to" doc:"up to and including this"`
@@ -118,7 +119,7 @@ func unitsOf(units []ledger.Unit) []Unit {
 	list := make([]Unit, len(units))
 	for i, u := range units {
 		list[i] = Unit{
-			Unit: u.Unit, Dataset: u.Dataset, State: string(u.State), From: u.From, To: u.To, Cursor: u.Cursor,
+			Unit: u.Unit, Dataset: u.Dataset, Cache: u.Cache, State: string(u.State), From: u.From, To: u.To, Cursor: u.Cursor,
 			RowsDone: u.RowsDone, Attempts: u.Attempts, Claim: u.Claim, Owner: u.Owner, LastError: u.LastError,
 			RowsEstimated: u.RowsEstimated, Rejects: u.Rejects, StartedAt: at(u.StartedAt), FinishedAt: at(u.FinishedAt),
 			ClaimedAt: at(u.ClaimedAt), MovedAt: at(u.UpdatedAt), Recovers: u.Recovers,

@@ -57,7 +57,7 @@ type App struct {
 	reg  *prometheus.Registry
 
 	queueDB  redis.UniversalClient
-	cacheDB  redis.UniversalClient
+	caches   *cache.Caches
 	streamDB redis.UniversalClient // of the stream of changes; nil: there is none
 	ledger   *ledger.Store
 	sources  map[string]*source.Source
@@ -162,11 +162,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	if err := redisconn.CheckQueue(ctx, a.queueDB, a.cfg.Queue.AllowEviction); err != nil {
 		return err
 	}
-	if a.cacheDB, err = redisconn.Open(ctx, "cache", *a.cfg.Cache); err != nil {
-		return err
-	}
-	a.onClose(a.cacheDB.Close)
-	if err := redisconn.CheckCache(ctx, a.cacheDB); err != nil {
+	if err := a.openCaches(ctx); err != nil {
 		return err
 	}
 	if err := a.openStream(ctx); err != nil {
@@ -259,12 +255,13 @@ func (a *App) assemble(bound []*source.Bound) error {
 	a.queue = queue.New(a.queueDB)
 	flags, leases := cache.NewFlags(a.queueDB), lease.New(a.queueDB, p.Lease)
 	a.leases = leases
-	writer := cache.New(a.cacheDB)
-	a.onClose(writer.Close)
 	retry := workers.RetryPolicy{Retry: p.Retry, Definitive: load.Definitive}
 	enqueue := &plan.Tasks{Queue: a.queue, Attempts: p.Retry.Attempts}
 	settler := &load.Settler{Ledger: a.ledger, Flags: flags, Leases: leases, Alerts: a.alerts, Log: a.log}
 	settler.Vouch = a.vouch
+	if len(a.caches.Names()) > 1 {
+		settler.Placed = a.ledger.Placed
+	}
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "prewarm_broadcasts_total", Help: "Broadcasts of requests, by outcome.",
 	}, []string{"outcome"})
@@ -276,11 +273,11 @@ func (a *App) assemble(bound []*source.Bound) error {
 	})
 	a.learner, a.pages = &pace.Learner{Store: a.ledger}, a.newPages(bound)
 	mem := a.watchMemory()
-	a.loading = load.NewMetrics(a.reg, slices.Collect(maps.Keys(loaded))...)
+	a.loading = load.NewMetrics(a.reg, a.caches.Names(), slices.Collect(maps.Keys(loaded))...)
 	handler := &workers.LoadHandler{
 		Pod: a.id, Ledger: a.ledger, Leases: leases, Settler: settler, Datasets: loaded, Expire: p.Expire, Retry: retry,
 		Loader: &load.Loader{
-			Ledger: a.ledger, Cache: writer, Sizes: a.pages, Costs: a.newCosts(bound), Share: mem.Share, Learn: a.learn, Metrics: a.loading,
+			Ledger: a.ledger, Caches: a.into, Sizes: a.pages, Costs: a.newCosts(bound), Share: mem.Share, Learn: a.learn, Metrics: a.loading,
 			Limits: load.Limits{PageRows: p.PageRows, PageBytes: p.PageBytes, MaxRejects: p.MaxRejects},
 		},
 		Alerts: a.alerts, Drain: a.drain, Hold: a.pacer.held, Metrics: workers.NewMetrics(a.reg, slices.Collect(maps.Keys(loaded))...), Log: a.log,
@@ -290,7 +287,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 	signals := &workers.Signals{Client: a.queueDB, Look: handler.Look, Cancel: a.intake.Cancel, Log: a.log}
 	a.watch = []func(context.Context){handler.Watch, signals.Run, mem.Run, func(ctx context.Context) { a.pages.measure(ctx, a.sources) }}
 	planner := &workers.PlanHandler{
-		Planner: &plan.Planner{Ledger: a.ledger, Datasets: planned, Tasks: enqueue, UnitRows: p.UnitRows, Begin: a.fresh.schedule.Begin, Log: a.log},
+		Planner: &plan.Planner{Ledger: a.ledger, Datasets: planned, Tasks: enqueue, UnitRows: p.UnitRows, Place: a.place, Begin: a.fresh.schedule.Begin, Log: a.log},
 		Ledger:  a.ledger, Retry: retry, Alerts: a.alerts,
 	}
 	a.pool = workers.NewPool(a.queueDB, workers.Traced(a.tracer, workers.LoadMux(handler, a.alerts)), a.log)
@@ -299,8 +296,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 		&workers.ChangesHandler{Intake: a.fresh.intake, Alerts: a.alerts}, planner, a.alerts)), a.log)
 	a.reg.MustRegister(newGauges(a))
 	reconciler := &upkeep.Reconciler{
-		Ledger: a.ledger, Queue: a.queue, Tasks: enqueue, TaskID: plan.TaskID, PlanID: plan.IDOf, Flags: flags, Stamps: writer,
-		Nodes: func(ctx context.Context) ([]redisconn.Node, error) { return redisconn.Nodes(ctx, a.cacheDB) }, Settler: settler, Alerts: a.alerts,
+		Ledger: a.ledger, Queue: a.queue, Tasks: enqueue, TaskID: plan.TaskID, PlanID: plan.IDOf, Flags: flags, Caches: a.lookedAfter(), Settler: settler, Alerts: a.alerts,
 		PodDead: p.PodDead, Attempts: p.Retry.Attempts, BackoffMax: p.Retry.Backoff.Max, Watch: p.Watch, Log: a.log, Actions: upkeep.NewActions(a.reg),
 	}
 	a.feelings = a.signals()

@@ -33,7 +33,7 @@ func auditID() string { return strings.ReplaceAll(uuid.Must(uuid.NewV7()).String
 // auditor carries out audits while this pod leads.
 func (a *App) auditor(bound []*source.Bound, settler *load.Settler) *audit.Runner {
 	r := &audit.Runner{
-		Ledger: a.ledger, Cache: a.cacheDB, Expire: a.cfg.Policy.Expire, Config: a.cfg.Audit, Settle: audit.DefaultSettle, NewID: auditID, Owner: a.id,
+		Ledger: a.ledger, Cache: a.caches.Client, Expire: a.cfg.Policy.Expire, Config: a.cfg.Audit, Settle: audit.DefaultSettle, NewID: auditID, Owner: a.id,
 		Alerts: a.alerts, Metrics: audit.NewMetrics(a.reg), Log: a.log, Proceed: (&auditGate{a: a}).proceed,
 		Announce: func(ctx context.Context, run string) error { return settler.Settle(ctx, run, ledger.NowReady) },
 	}

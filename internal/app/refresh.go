@@ -37,9 +37,9 @@ func (a *App) keepFresh(bound []*source.Bound, loader *load.Loader, settler *loa
 	}
 	a.fresh = fresh{
 		intake: &refresh.Intake{Ledger: a.ledger, Datasets: list, Metrics: metrics},
-		worker: &refresh.Worker{Ledger: a.ledger, Loader: loader, Datasets: datasets, Expire: a.cfg.Policy.Expire, Pod: a.id, Hold: a.pacer.held,
+		worker: &refresh.Worker{Ledger: a.ledger, Loader: loader, Datasets: datasets, Places: a.places(), Expire: a.cfg.Policy.Expire, Pod: a.id, Hold: a.pacer.held,
 			Alerts: a.alerts, Metrics: metrics, Log: a.log},
-		schedule: &refresh.Scheduler{Ledger: a.ledger, Loader: loader, Datasets: finding, Expire: a.cfg.Policy.Expire, Hold: a.pacer.held,
+		schedule: &refresh.Scheduler{Ledger: a.ledger, Loader: loader, Datasets: finding, Places: a.places(), Expire: a.cfg.Policy.Expire, Hold: a.pacer.held,
 			Within: a.cfg.Policy.FreshWithin, Alerts: a.alerts, Metrics: metrics, Log: a.log,
 			Publish: func(ctx context.Context, shop string) error { return a.publish(ctx, settler, shop) }},
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -79,19 +80,22 @@ func (x reports) Report(ctx context.Context, day string) (report.Report, error) 
 	return report.Build(in), nil
 }
 
-// reads adds up what applications have counted of the runs' shops.
+// reads adds up what applications have counted of the runs' shops, on each cache.
 func (x reports) reads(ctx context.Context, day string, runs []ledger.Run) (sum report.Reads, err error) {
 	var counts []*redis.MapStringStringCmd
-	seen := map[string]bool{}
-	_, err = x.a.cacheDB.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for _, run := range runs {
-			if !seen[run.ShopID] {
-				seen[run.ShopID] = true
-				counts = append(counts, pipe.HGetAll(ctx, readthrough.CountsKey(run.ShopID, day)))
+	for _, client := range x.a.caches.All() {
+		seen := map[string]bool{}
+		_, failed := client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+			for _, run := range runs {
+				if !seen[run.ShopID] {
+					seen[run.ShopID] = true
+					counts = append(counts, pipe.HGetAll(ctx, readthrough.CountsKey(run.ShopID, day)))
+				}
 			}
-		}
-		return nil
-	})
+			return nil
+		})
+		err = errors.Join(err, failed)
+	}
 	for _, c := range counts {
 		hits, _ := strconv.ParseInt(c.Val()[readthrough.FieldHits], 10, 64)
 		misses, _ := strconv.ParseInt(c.Val()[readthrough.FieldMisses], 10, 64)

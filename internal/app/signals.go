@@ -10,7 +10,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/guard"
 )
 
-// signals are what the leader watches: every source and both Redis servers. One that cannot be read now, for want of a
+// signals are what the leader watches: every source and all Redis servers. One that cannot be read now, for want of a
 // right or because the server does not know it, is left out: it would hold the width for ever.
 func (a *App) signals() *guard.Watch {
 	w := &guard.Watch{}
@@ -45,14 +45,18 @@ func (a *App) signals() *guard.Watch {
 	for name, db := range a.replicas {
 		add(guard.ReplicaLag(name), func(ctx context.Context) (float64, error) { return guard.ReadReplicaLag(ctx, db) })
 	}
-	for name, db := range map[string]redis.UniversalClient{"queue": a.queueDB, "cache": a.cacheDB} {
+	redises := map[string]redis.UniversalClient{"queue": a.queueDB}
+	for name, client := range a.caches.All() {
+		redises[a.cfg.CacheField(name)] = client
+	}
+	for name, db := range redises {
 		of := func(read func(context.Context, redis.UniversalClient) (float64, error)) guard.Reader {
 			return func(ctx context.Context) (float64, error) { return read(ctx, db) }
 		}
 		add(guard.RedisLatency(name), of(guard.ReadRedisLatency))
 		add(guard.RedisMemory(name), of(guard.ReadRedisMemory))
 		add(guard.RedisBlocked(name), of(guard.ReadRedisBlocked))
-		if name == "cache" {
+		if name != "queue" {
 			evictions := &guard.RedisEvictionsReader{}
 			add(guard.RedisEvictions(name), func(ctx context.Context) (float64, error) { return evictions.Read(ctx, db, time.Now()) })
 		}

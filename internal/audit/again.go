@@ -46,7 +46,7 @@ func (a *Auditor) again(ctx context.Context, all bool) error {
 			return err
 		}
 		n := 1
-		for n < min(len(a.waiting), a.atOnce()) && a.waiting[n].place == a.waiting[0].place && time.Since(a.waiting[n].since) >= a.Settle {
+		for n < min(len(a.waiting), a.atOnce(a.waiting[0].place)) && a.waiting[n].place == a.waiting[0].place && time.Since(a.waiting[n].since) >= a.Settle {
 			n++
 		}
 		some := slices.Clone(a.waiting[:n])
@@ -59,8 +59,8 @@ func (a *Auditor) again(ctx context.Context, all bool) error {
 }
 
 // atOnce is how many keys are looked at again in one go: a transaction of a Redis Cluster is of one slot.
-func (a *Auditor) atOnce() int {
-	if _, cluster := a.Cache.(*redis.ClusterClient); cluster && a.Repair {
+func (a *Auditor) atOnce(p *place) int {
+	if _, cluster := p.cache.Client.(*redis.ClusterClient); cluster && a.Repair {
 		return 1
 	}
 	return together
@@ -82,7 +82,7 @@ func (a *Auditor) settle(ctx context.Context, some []suspect) error {
 	if a.Repair {
 		verdicts, err = a.repair(ctx, some)
 	} else {
-		verdicts, err = a.verdicts(ctx, a.Cache, some)
+		verdicts, err = a.verdicts(ctx, some[0].cache.Client, some)
 	}
 	if err != nil {
 		return err
@@ -91,10 +91,12 @@ func (a *Auditor) settle(ctx context.Context, some []suspect) error {
 		switch {
 		case v.kind == "":
 		case v.now.same(v.want):
-			a.Findings.count(v.kind)
-			if a.Repair {
-				a.Findings.Repaired++
-			}
+			a.tally(v.place, func(f *Findings) {
+				f.count(v.kind)
+				if a.Repair {
+					f.Repaired++
+				}
+			})
 			if a.Found == nil {
 				continue
 			}
@@ -102,7 +104,7 @@ func (a *Auditor) settle(ctx context.Context, some []suspect) error {
 				return err
 			}
 		case v.tries+1 >= mostTries:
-			a.Findings.Changing++
+			a.tally(v.place, (*Findings).changing)
 		default:
 			a.waiting = append(a.waiting, suspect{place: v.place, want: v.now, since: time.Now(), tries: v.tries + 1})
 		}
@@ -145,7 +147,7 @@ func (a *Auditor) repair(ctx context.Context, some []suspect) (verdicts []verdic
 	for i, s := range some {
 		keys[i] = s.want.key
 	}
-	err = a.Cache.Watch(ctx, func(tx *redis.Tx) error {
+	err = some[0].cache.Client.Watch(ctx, func(tx *redis.Tx) error {
 		if verdicts, err = a.verdicts(ctx, tx, some); err != nil {
 			return err
 		}
@@ -165,7 +167,7 @@ func (a *Auditor) repair(ctx context.Context, some []suspect) (verdicts []verdic
 			if s.tries < mostTries {
 				a.waiting = append(a.waiting, s)
 			} else {
-				a.Findings.Changing++
+				a.tally(s.place, (*Findings).changing)
 			}
 		}
 		return nil, nil

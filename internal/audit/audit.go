@@ -31,6 +31,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/prewarm-go/prewarm/internal/cache"
+	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/dataset"
 	"github.com/prewarm-go/prewarm/internal/source"
 )
@@ -83,6 +84,8 @@ func (f Findings) Wrong() int64 { return f.Missing + f.Different + f.Extra + f.W
 // Clean says that nothing was found.
 func (f Findings) Clean() bool { return f.Wrong() == 0 }
 
+func (f *Findings) changing() { f.Changing++ }
+
 func (f *Findings) count(k Kind) {
 	switch k {
 	case Missing:
@@ -110,7 +113,7 @@ type Proceed func(ctx context.Context, shop, dataset string) error
 
 // Auditor compares shops and adds up what it finds. It is for one goroutine; its zero fields have meanings.
 type Auditor struct {
-	Cache    redis.UniversalClient
+	Cache    redis.UniversalClient // of shops that are not said to be In others
 	Datasets []Dataset
 	After    time.Duration // policy.expire
 	Jitter   time.Duration
@@ -121,6 +124,7 @@ type Auditor struct {
 	Found    func(context.Context, Finding) error // told of each finding; nil: nobody
 
 	Findings Findings
+	ByCache  map[string]*Findings // the same by the cache's name; that of Cache is config.MainCache
 
 	seed    maphash.Seed
 	seen    []uint64            // fingerprints of keys that should be there; sorted by Extras
@@ -160,8 +164,16 @@ type Shop struct {
 	Moving bool
 	// Datasets that the shop has; nil: all of the Auditor's.
 	Datasets map[string]bool
+	// In is the cache that each dataset is in, by the dataset's name; nil: the Auditor's.
+	In map[string]Cache
 	// Ranges, if not nil, are the only ones that are compared of datasets that are read in pages, by the dataset's name.
 	Ranges map[string][]Range
+}
+
+// Cache is one of several.
+type Cache struct {
+	Name   string
+	Client redis.UniversalClient
 }
 
 // Range is a part of a shop's rows, (From, To], as of a ledger's unit.
@@ -170,6 +182,7 @@ type Range struct{ From, To string }
 // place is a dataset of a shop.
 type place struct {
 	d      Dataset
+	cache  Cache
 	shop   string
 	expiry cache.Expiry
 	moving bool
@@ -182,7 +195,11 @@ func (a *Auditor) Shop(ctx context.Context, s Shop) error {
 		if s.Datasets != nil && !s.Datasets[spec.Name] {
 			continue
 		}
-		p := &place{d: d, shop: s.ID, moving: s.Moving, expiry: cache.Expiry{EndsAt: s.Ends, Former: s.Former, After: a.After, Jitter: a.Jitter}}
+		in := Cache{config.MainCache, a.Cache}
+		if s.In != nil {
+			in = s.In[spec.Name]
+		}
+		p := &place{d: d, cache: in, shop: s.ID, moving: s.Moving, expiry: cache.Expiry{EndsAt: s.Ends, Former: s.Former, After: a.After, Jitter: a.Jitter}}
 		a.places = append(a.places, p)
 		ranges := []Range{{}}
 		if s.Ranges != nil && spec.Paged() {
@@ -222,20 +239,34 @@ func (a *Auditor) compare(ctx context.Context, p *place, r Range) error {
 
 // page looks a page's keys up and puts aside what looks wrong.
 func (a *Auditor) page(ctx context.Context, p *place, wants []want) error {
-	have, err := a.look(ctx, a.Cache, p, wants)
+	have, err := a.look(ctx, p.cache.Client, p, wants)
 	if err != nil {
 		return err
 	}
+	keys := int64(0)
 	for i, w := range wants {
 		if !w.absent && !w.unsaid {
-			a.Findings.Keys++
+			keys++
 		}
 		a.remember(w.key)
 		if kind, _ := a.judge(p, w, have[i]); kind != "" {
 			a.waiting = append(a.waiting, suspect{place: p, want: w, since: time.Now()})
 		}
 	}
+	a.tally(p, func(f *Findings) { f.Keys += keys })
 	return a.again(ctx, false)
+}
+
+// tally counts for a place's cache and for all.
+func (a *Auditor) tally(p *place, count func(*Findings)) {
+	if a.ByCache == nil {
+		a.ByCache = map[string]*Findings{}
+	}
+	if a.ByCache[p.cache.Name] == nil {
+		a.ByCache[p.cache.Name] = &Findings{}
+	}
+	count(a.ByCache[p.cache.Name])
+	count(&a.Findings)
 }
 
 func (a *Auditor) slack() time.Duration {

@@ -3,8 +3,11 @@ package audit
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/prewarm-go/prewarm/internal/cache"
 	"github.com/prewarm-go/prewarm/internal/dataset"
@@ -21,41 +24,51 @@ type sought struct {
 	pattern *dataset.Pattern
 }
 
-// Extras looks for keys of the places compared since the last Forget that no row has, and then settles all that was put aside.
-// Keys of a dataset whose template does not hold the shop and all of `by` cannot be told to be extra: of those only what is
-// read in one go is compared.
+// Extras looks for keys of the places compared since the last Forget that no row has, in the caches that the places are in, and
+// then settles all that was put aside. Keys of a dataset whose template does not hold the shop and all of `by` cannot be told to be
+// extra: of those only what is read in one go is compared.
 func (a *Auditor) Extras(ctx context.Context) error {
 	slices.Sort(a.seen)
-	var all []sought
-	scans := map[string]bool{}
+	in, clients := map[string][]sought{}, map[string]redis.UniversalClient{}
 	for _, p := range a.places {
 		if pattern, ok := p.d.Encoder().Pattern(p.shop); ok && p.d.Spec().Paged() {
-			all = append(all, sought{p, pattern})
-			scans[pattern.Prefix()] = true
+			in[p.cache.Name] = append(in[p.cache.Name], sought{p, pattern})
+			clients[p.cache.Name] = p.cache.Client
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(in)) {
+		if err := a.extrasIn(ctx, clients[name], in[name]); err != nil {
+			return err
+		}
+	}
+	return a.Rest(ctx)
+}
+
+func (a *Auditor) extrasIn(ctx context.Context, client redis.UniversalClient, all []sought) error {
+	scans := map[string]bool{}
+	for _, s := range all {
+		scans[s.pattern.Prefix()] = true
 	}
 	// The longest prefixes first: of shops 1 and 1:2 the latter's keys are looked for first.
 	slices.SortFunc(all, func(x, y sought) int { return len(y.pattern.Prefix()) - len(x.pattern.Prefix()) })
 	if len(scans) > fewScans {
 		scans = map[string]bool{"": true}
 	}
-	if len(all) > 0 {
-		index := indexOf(all)
-		a.extra = map[uint64]struct{}{}
-		for prefix := range scans {
-			err := a.scan(ctx, prefix, func(ctx context.Context, key string) error {
-				a.suspectExtra(index, key)
-				if len(a.waiting) < mostWaiting {
-					return nil
-				}
-				return a.again(ctx, false)
-			})
-			if err != nil {
-				return err
+	index := indexOf(all)
+	a.extra = map[uint64]struct{}{}
+	for prefix := range scans {
+		err := a.scan(ctx, client, prefix, func(ctx context.Context, key string) error {
+			a.suspectExtra(index, key)
+			if len(a.waiting) < mostWaiting {
+				return nil
 			}
+			return a.again(ctx, false)
+		})
+		if err != nil {
+			return err
 		}
 	}
-	return a.Rest(ctx)
+	return nil
 }
 
 // Rest settles all that was put aside.
@@ -125,9 +138,9 @@ func (a *Auditor) ofAnother(p *place, key string) bool {
 	return false
 }
 
-// scan visits the keys that begin with a prefix, some of them perhaps twice.
-func (a *Auditor) scan(ctx context.Context, prefix string, visit func(ctx context.Context, key string) error) error {
-	err := cache.Scan(ctx, a.Cache, prefix, func(ctx context.Context) error { return a.proceed(ctx, nil) }, func(ctx context.Context, keys []string) error {
+// scan visits the keys of a cache that begin with a prefix, some of them perhaps twice.
+func (a *Auditor) scan(ctx context.Context, client redis.UniversalClient, prefix string, visit func(ctx context.Context, key string) error) error {
+	err := cache.Scan(ctx, client, prefix, func(ctx context.Context) error { return a.proceed(ctx, nil) }, func(ctx context.Context, keys []string) error {
 		for _, key := range keys {
 			if err := visit(ctx, key); err != nil {
 				return err
@@ -146,7 +159,7 @@ func (a *Auditor) scan(ctx context.Context, prefix string, visit func(ctx contex
 func (a *Auditor) Strays(ctx context.Context) error {
 	slices.Sort(a.seen)
 	strays := map[string]bool{}
-	err := a.scan(ctx, "", func(_ context.Context, key string) error {
+	err := a.scan(ctx, a.Cache, "", func(_ context.Context, key string) error {
 		if !strings.HasPrefix(key, redisconn.Own) && !a.isSeen(key) {
 			strays[key] = true
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -34,7 +35,7 @@ const (
 // the others, one at a time each.
 type Runner struct {
 	Ledger   *ledger.Store
-	Cache    redis.UniversalClient
+	Cache    func(name string) (redis.UniversalClient, error)
 	Datasets []Dataset
 	Expire   config.Expire // policy.expire
 	Config   config.Audit
@@ -99,7 +100,7 @@ func (r *Runner) Once(ctx context.Context, ready bool) error {
 	if err != nil || next == nil {
 		return err
 	}
-	w := &work{Runner: r, Audit: *next, base: next.AuditCounts, rows: next.RowsRead, source: next.SourceTime, cache: next.CacheTime}
+	w := &work{Runner: r, Audit: *next, base: next.AuditCounts, bases: next.Caches, rows: next.RowsRead, source: next.SourceTime, cache: next.CacheTime}
 	err = w.carry(ctx)
 	if errors.Is(err, ledger.ErrFenced) {
 		return nil
@@ -117,6 +118,7 @@ type work struct {
 
 	// As they were when the work was taken up.
 	base          ledger.AuditCounts
+	bases         map[string]ledger.AuditCounts // by cache
 	rows          int64
 	source, cache time.Duration
 }
@@ -125,7 +127,7 @@ type work struct {
 func (w *work) carry(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	w.auditor = &Auditor{Cache: w.Runner.Cache, Datasets: w.Datasets, After: w.Expire.AfterEnd, Jitter: w.Expire.Jitter, Repair: w.Repair, Settle: w.Settle,
+	w.auditor = &Auditor{Datasets: w.Datasets, After: w.Expire.AfterEnd, Jitter: w.Expire.Jitter, Repair: w.Repair, Settle: w.Settle,
 		Found: w.note, Proceed: w.Proceed}
 	beating, mine := make(chan struct{}), ledger.Audit{ID: w.ID, Claim: w.Claim}
 	go func() {
@@ -184,11 +186,16 @@ func (w *work) shop(ctx context.Context, s ledger.Warm) error {
 	if err != nil {
 		return err
 	}
-	shop := Shop{ID: s.ShopID, Ends: ends.Needed, Former: ends.Former, Moving: s.Moving, Datasets: map[string]bool{}}
+	shop := Shop{ID: s.ShopID, Ends: ends.Needed, Former: ends.Former, Moving: s.Moving, Datasets: map[string]bool{}, In: map[string]Cache{}}
 	for _, u := range units {
-		if w.Dataset == "" || w.Dataset == u.Dataset {
-			shop.Datasets[u.Dataset] = true
+		if w.Dataset != "" && w.Dataset != u.Dataset || shop.Datasets[u.Dataset] {
+			continue
 		}
+		client, err := w.Cache(u.Cache)
+		if err != nil {
+			return err
+		}
+		shop.Datasets[u.Dataset], shop.In[u.Dataset] = true, Cache{u.Cache, client}
 	}
 	if w.Sample < 100 {
 		shop.Ranges = sampled(units, w.Sample, rand.Float64)
@@ -252,15 +259,23 @@ func (w *work) beat(ctx context.Context, mine ledger.Audit, stop context.CancelC
 
 // save writes what was found so far.
 func (w *work) save(ctx context.Context) error {
-	f, b, cost := w.auditor.Findings, w.base, w.auditor.Cost()
-	w.AuditCounts = ledger.AuditCounts{Keys: b.Keys + f.Keys, Missing: b.Missing + f.Missing, Different: b.Different + f.Different, Extra: b.Extra + f.Extra,
-		WrongExpiry: b.WrongExpiry + f.WrongExpiry, Repaired: b.Repaired + f.Repaired, Changing: b.Changing + f.Changing}
+	cost := w.auditor.Cost()
+	w.AuditCounts = sum(w.base, w.auditor.Findings)
+	w.Caches = maps.Clone(w.bases)
+	for name, f := range w.auditor.ByCache {
+		w.Caches[name] = sum(w.bases[name], *f)
+	}
 	w.RowsRead, w.SourceTime, w.CacheTime = w.rows+cost.Rows, w.source+cost.Source, w.cache+cost.Cache
 	err := w.Ledger.SaveAudit(ctx, w.Audit, w.found)
 	if err == nil {
 		w.found = nil
 	}
 	return err
+}
+
+func sum(b ledger.AuditCounts, f Findings) ledger.AuditCounts {
+	return ledger.AuditCounts{Keys: b.Keys + f.Keys, Missing: b.Missing + f.Missing, Different: b.Different + f.Different, Extra: b.Extra + f.Extra,
+		WrongExpiry: b.WrongExpiry + f.WrongExpiry, Repaired: b.Repaired + f.Repaired, Changing: b.Changing + f.Changing}
 }
 
 // end says what became of the audit. Its own context may have ended.

@@ -23,6 +23,7 @@ type Ready struct {
 	EndsAt     time.Time `json:"ends_at"`
 
 	Datasets map[string]time.Time `json:"datasets,omitempty"` // AsOf of each; AsOf is the earliest
+	Caches   map[string]string    `json:"caches,omitempty"`   // that each is in, by the cache's name; none: there is one cache
 }
 
 // Pair is a broadcast of a shop.

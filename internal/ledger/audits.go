@@ -51,6 +51,7 @@ type Audit struct {
 	ShopsDone  int
 	AfterShop  string // the shops up to this one are done
 	AuditCounts
+	Caches     map[string]AuditCounts // the same by cache; read by Audit, not by Audits
 	RowsRead   int64
 	SourceTime time.Duration // reading the source
 	CacheTime  time.Duration // looking keys up
@@ -154,6 +155,9 @@ func (s *Store) SaveAudit(ctx context.Context, a Audit, found []AuditFinding) er
 		if err := fenced(n, err, "save audit"); err != nil {
 			return err
 		}
+		if err := s.saveByCache(ctx, tx, a); err != nil {
+			return err
+		}
 		var kept int
 		if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM audit_findings WHERE audit_id = ?`, a.ID).Scan(&kept); err != nil {
 			return fmt.Errorf("save findings: %w", err)
@@ -166,6 +170,39 @@ func (s *Store) SaveAudit(ctx context.Context, a Audit, found []AuditFinding) er
 		}
 		return nil
 	})
+}
+
+// saveByCache replaces what an audit has found in each cache.
+func (s *Store) saveByCache(ctx context.Context, tx *sql.Tx, a Audit) error {
+	if _, err := s.exec(ctx, tx, `DELETE FROM audit_caches WHERE audit_id = ?`, a.ID); err != nil {
+		return fmt.Errorf("save audit by cache: %w", err)
+	}
+	for name, c := range a.Caches {
+		if _, err := s.exec(ctx, tx, `INSERT INTO audit_caches (audit_id, cache_name, keys_seen, missing, different, extra, wrong_expiry, repaired, changing)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, a.ID, name, c.Keys, c.Missing, c.Different, c.Extra, c.WrongExpiry, c.Repaired, c.Changing); err != nil {
+			return fmt.Errorf("save audit by cache: %w", err)
+		}
+	}
+	return nil
+}
+
+// byCache is what an audit has found in each cache.
+func (s *Store) byCache(ctx context.Context, id string) (map[string]AuditCounts, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT cache_name, keys_seen, missing, different, extra, wrong_expiry, repaired, changing FROM audit_caches WHERE audit_id = ?`, id)
+	if err != nil {
+		return nil, fmt.Errorf("read audit by cache: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	all := map[string]AuditCounts{}
+	for rows.Next() {
+		var name string
+		var c AuditCounts
+		if err := rows.Scan(&name, &c.Keys, &c.Missing, &c.Different, &c.Extra, &c.WrongExpiry, &c.Repaired, &c.Changing); err != nil {
+			return nil, fmt.Errorf("read audit by cache: %w", err)
+		}
+		all[name] = c
+	}
+	return all, rows.Err()
 }
 
 func fenced(n int64, err error, what string) error {
@@ -182,6 +219,9 @@ func fenced(n int64, err error, what string) error {
 func (s *Store) Audit(ctx context.Context, id string) (Audit, []AuditFinding, error) {
 	a, err := scanAudit(s.db.QueryRowContext(ctx, `SELECT `+auditColumns+` FROM audits WHERE audit_id = ?`, id))
 	if err != nil {
+		return Audit{}, nil, err
+	}
+	if a.Caches, err = s.byCache(ctx, id); err != nil {
 		return Audit{}, nil, err
 	}
 	rows, err := s.db.QueryContext(ctx, `SELECT kind, shop_id, dataset, cache_key, detail, repaired FROM audit_findings WHERE audit_id = ? ORDER BY n`, id)

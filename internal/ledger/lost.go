@@ -82,21 +82,25 @@ func (s *Store) GiveUp(ctx context.Context, run Run, by By) error {
 	})
 }
 
-// Stamped are the units of a run's epoch that the cache should vouch for, by number, with their stamps.
-func (s *Store) Stamped(ctx context.Context, run Run) (map[int]int64, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT unit, marked FROM units WHERE run_id = ? AND epoch = ? AND marked > 0 AND state <> 'cancelled'`, run.ID, run.Epoch)
+// Stamped are the units of a run's epoch that caches should vouch for, by the cache and number, with their stamps.
+func (s *Store) Stamped(ctx context.Context, run Run) (map[string]map[int]int64, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT cache_name, unit, marked FROM units WHERE run_id = ? AND epoch = ? AND marked > 0 AND state <> 'cancelled'`, run.ID, run.Epoch)
 	if err != nil {
 		return nil, fmt.Errorf("list stamped units: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
-	stamped := map[int]int64{}
+	stamped := map[string]map[int]int64{}
 	for rows.Next() {
+		var cache string
 		var unit int
 		var value int64
-		if err := rows.Scan(&unit, &value); err != nil {
+		if err := rows.Scan(&cache, &unit, &value); err != nil {
 			return nil, fmt.Errorf("list stamped units: %w", err)
 		}
-		stamped[unit] = value
+		if stamped[cache] == nil {
+			stamped[cache] = map[int]int64{}
+		}
+		stamped[cache][unit] = value
 	}
 	return stamped, rows.Err()
 }

@@ -1,17 +1,21 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
 	"strings"
+
+	"github.com/prewarm-go/prewarm/internal/config"
 )
 
-// insertRows bounds one INSERT of units: 100 rows of 9 values stay far below every engine's limit of placeholders.
+// insertRows bounds one INSERT of units: 100 rows of 10 values stay far below every engine's limit of placeholders.
 const insertRows = 100
 
 // WritePlan writes the units of a run's epoch, all or none, once: ErrState says that the plan is there already or that
-// the run has moved on. units need Dataset, From, To and RowsEstimated; they are numbered in their order.
+// the run has moved on. units need Dataset, From, To and RowsEstimated; they are numbered in their order. One without
+// a Cache is loaded into config.MainCache.
 func (s *Store) WritePlan(ctx context.Context, run string, epoch int, units []Unit) error {
 	if len(units) == 0 {
 		return fmt.Errorf("write plan: a plan has at least one unit")
@@ -44,14 +48,14 @@ func (s *Store) WritePlan(ctx context.Context, run string, epoch int, units []Un
 
 func (s *Store) insertUnits(ctx context.Context, tx *sql.Tx, units []Unit) error {
 	var b strings.Builder
-	b.WriteString(`INSERT INTO units (run_id, epoch, unit, dataset, state, key_from, key_to, key_cursor, rows_estimated, last_error, updated_us) VALUES `)
-	args := make([]any, 0, 8*len(units))
+	b.WriteString(`INSERT INTO units (run_id, epoch, unit, dataset, cache_name, state, key_from, key_to, key_cursor, rows_estimated, last_error, updated_us) VALUES `)
+	args := make([]any, 0, 9*len(units))
 	for i, u := range units {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(`(?, ?, ?, ?, ?, ?, ?, '', ?, '', :now)`)
-		args = append(args, u.RunID, u.Epoch, u.Unit, u.Dataset, u.State, u.From, u.To, u.RowsEstimated)
+		b.WriteString(`(?, ?, ?, ?, ?, ?, ?, ?, '', ?, '', :now)`)
+		args = append(args, u.RunID, u.Epoch, u.Unit, u.Dataset, cmp.Or(u.Cache, config.MainCache), u.State, u.From, u.To, u.RowsEstimated)
 	}
 	n, err := s.exec(ctx, tx, b.String(), args...)
 	if err != nil {

@@ -88,6 +88,7 @@ type Unit struct {
 	Epoch         int
 	Unit          int
 	Dataset       string
+	Cache         string // that it is loaded into, by its name: as the run was planned
 	State         UnitState
 	From          string
 	To            string

@@ -10,14 +10,14 @@ import (
 
 const unitColumns = `u.run_id, u.epoch, u.unit, u.dataset, u.state, u.key_from, u.key_to, u.key_cursor, u.rows_estimated, u.rows_done,
 	u.pages, u.rejects, u.attempts, u.claim, u.owner, u.task_seq, u.touch, u.last_error, u.started_us, u.updated_us, u.finished_us,
-	u.claimed_us, u.recovers, u.marked, u.as_of_us, u.carries`
+	u.claimed_us, u.recovers, u.marked, u.as_of_us, u.carries, u.cache_name`
 
 func scanUnit(row scanner) (Unit, error) {
 	var u Unit
 	var started, updated, finished, claimed, asOf int64
 	err := row.Scan(&u.RunID, &u.Epoch, &u.Unit, &u.Dataset, &u.State, &u.From, &u.To, &u.Cursor, &u.RowsEstimated, &u.RowsDone,
 		&u.Pages, &u.Rejects, &u.Attempts, &u.Claim, &u.Owner, &u.TaskSeq, &u.Touch, &u.LastError, &started, &updated, &finished,
-		&claimed, &u.Recovers, &u.Marked, &asOf, &u.Carries)
+		&claimed, &u.Recovers, &u.Marked, &asOf, &u.Carries, &u.Cache)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Unit{}, ErrNotFound
 	}

@@ -221,7 +221,7 @@ func (f *flow) records(ctx context.Context) (settled ledger.Settled) {
 			f.fail(err)
 			return ledger.StillOpen
 		}
-		f.Metrics.pages(now.unit.Dataset, now.pages, now.rows, len(now.rejected))
+		f.Metrics.pages(now.unit, now.pages, now.rows, len(now.rejected))
 		f.last = now.unit
 		for range now.pages {
 			<-f.room

@@ -71,13 +71,22 @@ type Streamer interface {
 // Loader loads units. It is safe for concurrent use.
 type Loader struct {
 	Ledger  Ledger
-	Cache   Cache
+	Cache   Cache                            // the only one; nil: Caches has several
+	Caches  func(name string) (Cache, error) // by name
 	Limits  Limits
 	Sizes   Sizes          // how many rows pages have; nil: Limits.PageRows
 	Share   func() float64 // of its usual size that a page may have now, for want of memory; nil: 1
 	Costs   Costs          // watches what pages cost the database; nil: nobody
 	Learn   Learn          // told what each attempt cost; nil: nobody
 	Metrics *Metrics
+}
+
+// into is the cache of a name.
+func (l *Loader) into(name string) (Cache, error) {
+	if l.Cache != nil {
+		return l.Cache, nil
+	}
+	return l.Caches(name)
 }
 
 // Learn takes what an attempt at a unit cost: rows and bytes written, and the slot's time.
@@ -147,6 +156,10 @@ func (l *Loader) Load(ctx context.Context, j Job) (ledger.Settled, error) {
 func (l *Loader) load(ctx context.Context, j Job) (ledger.Settled, error) {
 	t := &task{Loader: l, Job: j, mark: time.Now()}
 	defer t.account(j)
+	var err error
+	if t.Cache, err = l.into(j.Unit.Cache); err != nil {
+		return ledger.StillOpen, err
+	}
 	attempt := t.loadPages
 	if !j.Dataset.Spec().Paged() {
 		attempt = t.loadWhole
@@ -193,6 +206,7 @@ func (l *Loader) load(ctx context.Context, j Job) (ledger.Settled, error) {
 type task struct {
 	*Loader
 	Job
+	Cache Cache        // where it goes
 	bytes int64        // written
 	seen  atomic.Int64 // the newest change of the shop's dataset that the cache knew of when the last page was written
 	spent Spent
@@ -224,7 +238,7 @@ func (t *task) put(ctx context.Context, p *page) (ledger.Settled, error) {
 	settled, err := t.record(ctx, u, p.rejected, p.done)
 	p.trace.leg(legRecord, began)
 	if err == nil {
-		t.Metrics.pages(u.Dataset, 1, p.rows, len(p.rejected))
+		t.Metrics.pages(u, 1, p.rows, len(p.rejected))
 		t.Unit = u
 	}
 	return settled, err

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/prewarm-go/prewarm/internal/ledger"
 )
 
 // Legs of a page.
@@ -18,19 +20,23 @@ const (
 type Metrics struct {
 	written  atomic.Int64
 	rows     *prometheus.CounterVec
+	placed   *prometheus.CounterVec
 	rejected *prometheus.CounterVec
 	count    *prometheus.CounterVec
 	moved    *prometheus.CounterVec
 	legs     *prometheus.HistogramVec
 }
 
-// NewMetrics registers the pipeline's metrics. Counters of the datasets begin with 0: what is first seen with 3 has not
+// NewMetrics registers the pipeline's metrics. Counters of caches and datasets begin with 0: what is first seen with 3 has not
 // grown, to Prometheus.
-func NewMetrics(reg prometheus.Registerer, datasets ...string) *Metrics {
+func NewMetrics(reg prometheus.Registerer, caches []string, datasets ...string) *Metrics {
 	m := &Metrics{
 		rows: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "prewarm_rows_total", Help: "Rows written to the cache, by dataset.",
 		}, []string{"dataset"}),
+		placed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "prewarm_cache_rows_total", Help: "Rows written, by the cache that they were written to.",
+		}, []string{"cache"}),
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "prewarm_rows_rejected_total", Help: "Rows that could not be encoded, by dataset.",
 		}, []string{"dataset"}),
@@ -45,7 +51,10 @@ func NewMetrics(reg prometheus.Registerer, datasets ...string) *Metrics {
 			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5},
 		}, []string{"dataset", "leg"}),
 	}
-	reg.MustRegister(m.rows, m.rejected, m.count, m.moved, m.legs)
+	reg.MustRegister(m.rows, m.placed, m.rejected, m.count, m.moved, m.legs)
+	for _, name := range caches {
+		m.placed.WithLabelValues(name)
+	}
 	for _, d := range datasets {
 		for _, c := range []*prometheus.CounterVec{m.rows, m.rejected, m.count, m.moved} {
 			c.WithLabelValues(d)
@@ -57,11 +66,13 @@ func NewMetrics(reg prometheus.Registerer, datasets ...string) *Metrics {
 // Written is how many rows were written so far.
 func (m *Metrics) Written() int64 { return m.written.Load() }
 
-func (m *Metrics) pages(dataset string, pages, rows, rejected int) {
+func (m *Metrics) pages(u ledger.Unit, pages, rows, rejected int) {
 	if m == nil {
 		return
 	}
+	dataset := u.Dataset
 	m.rows.WithLabelValues(dataset).Add(float64(rows))
+	m.placed.WithLabelValues(u.Cache).Add(float64(rows))
 	m.written.Add(int64(rows))
 	m.count.WithLabelValues(dataset).Add(float64(pages))
 	m.rejected.WithLabelValues(dataset).Add(float64(rejected))

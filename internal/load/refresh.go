@@ -25,6 +25,7 @@ type Live interface {
 type Refreshing struct {
 	Shop    string
 	Dataset Live
+	Cache   string // that it is in
 	Expiry  cache.Expiry
 	Rows    []string // cursors
 	Keys    []string // in the cache, that rows may have left; they go, unless a row is written under them
@@ -47,7 +48,10 @@ const mostTries = 20
 // removed. Doing it twice, late or in another order changes nothing: what counts is what the source says.
 func (l *Loader) Refresh(ctx context.Context, r Refreshing) (Refreshed, error) {
 	var done Refreshed
-	t := l.refresher(r)
+	t, err := l.refresher(r)
+	if err != nil {
+		return done, err
+	}
 	for first := true; first || len(r.Rows) > 0; first = false {
 		part := r
 		part.Rows = r.Rows[:min(refreshRows, len(r.Rows))]
@@ -59,9 +63,13 @@ func (l *Loader) Refresh(ctx context.Context, r Refreshing) (Refreshed, error) {
 	return done, nil
 }
 
-func (l *Loader) refresher(r Refreshing) *task {
-	return &task{Loader: l, Job: Job{Unit: ledger.Unit{Dataset: r.Dataset.Spec().Name}, Shop: r.Shop, Dataset: r.Dataset, Expiry: r.Expiry,
-		Renew: func(context.Context) error { return nil }}}
+func (l *Loader) refresher(r Refreshing) (*task, error) {
+	to, err := l.into(r.Cache)
+	if err != nil {
+		return nil, fmt.Errorf("refresh dataset %s of shop %s: %w", r.Dataset.Spec().Name, r.Shop, err)
+	}
+	return &task{Loader: l, Cache: to, Job: Job{Unit: ledger.Unit{Dataset: r.Dataset.Spec().Name}, Shop: r.Shop, Dataset: r.Dataset, Expiry: r.Expiry,
+		Renew: func(context.Context) error { return nil }}}, nil
 }
 
 // bring brings some rows up to date. What it does in which order, and why, stands at cache.NoteChanges.
@@ -158,7 +166,10 @@ func (t *task) readAgain(ctx context.Context, r Refreshing, keys map[string]stri
 // RefreshAll reads all of a shop's dataset again. Of a dataset in the table form it does not find rows that are gone.
 func (l *Loader) RefreshAll(ctx context.Context, r Refreshing) (Refreshed, error) {
 	var done Refreshed
-	t := l.refresher(r)
+	t, err := l.refresher(r)
+	if err != nil {
+		return done, err
+	}
 	again := t.bringWhole
 	if r.Dataset.Spec().Paged() {
 		again = t.bringPages

@@ -34,6 +34,8 @@ type Settler struct {
 	// Vouch says whether a ready run may be announced; if not yet, it has asked for what is missing, and Settle is called again
 	// when that is there. Nil: always.
 	Vouch func(ctx context.Context, run ledger.Run) (bool, error)
+	// Placed is which cache each dataset of a run is in, to be told with the flag. Nil: there is one cache.
+	Placed func(ctx context.Context, run ledger.Run) (map[string]string, error)
 }
 
 // Settle acts on what Finish, Fail or TakeOver said became of a run.
@@ -64,9 +66,15 @@ func (s *Settler) ready(ctx context.Context, run ledger.Run) error {
 	if err != nil {
 		return err
 	}
+	var caches map[string]string
+	if s.Placed != nil {
+		if caches, err = s.Placed(ctx, run); err != nil {
+			return err
+		}
+	}
 	err = s.Flags.SetReady(ctx, cache.Ready{
 		Shop: run.ShopID, Broadcast: run.BroadcastID, Run: run.ID, Rows: run.RowsDone, FinishedAt: run.ReadyAt,
-		AsOf: earliest(run.StartedAt, datasets), StartsAt: run.StartsAt, EndsAt: run.EndsAt, Datasets: datasets,
+		AsOf: earliest(run.StartedAt, datasets), StartsAt: run.StartsAt, EndsAt: run.EndsAt, Datasets: datasets, Caches: caches,
 	})
 	if err == nil {
 		err = s.Ledger.Flagged(ctx, run.ID, run.Epoch)

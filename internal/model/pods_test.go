@@ -78,7 +78,7 @@ func (w *world) newPod() *pod {
 		Retry:    workers.RetryPolicy{Retry: config.Retry{Attempts: attempts, Backoff: backoff}, Definitive: load.Definitive},
 	}
 	p.reconciler = &upkeep.Reconciler{
-		Ledger: w.store, Queue: w.queue, Tasks: w.queue, Settler: settler, TaskID: planned.TaskID, PlanID: planned.IDOf, Flags: flags, Stamps: writer, Nodes: cacheNodes, Alerts: w.alert, PodDead: podDead,
+		Ledger: w.store, Queue: w.queue, Tasks: w.queue, Settler: settler, TaskID: planned.TaskID, PlanID: planned.IDOf, Flags: flags, Caches: map[string]upkeep.Cache{config.MainCache: {Stamps: writer, Nodes: cacheNodes}}, Alerts: w.alert, PodDead: podDead,
 		Attempts: attempts, BackoffMax: backoff.Max, Watch: config.Defaults().Policy.Watch, Log: w.log, Actions: actions(),
 	}
 	policy := config.Defaults().Policy

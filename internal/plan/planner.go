@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 
+	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/dataset"
 	"github.com/prewarm-go/prewarm/internal/ledger"
 	"github.com/prewarm-go/prewarm/internal/source"
@@ -28,6 +29,7 @@ type Planner struct {
 	Datasets []Dataset
 	Tasks    *Tasks
 	UnitRows int                                          // about this many rows a unit
+	Place    func(d dataset.Spec, shop string) string     // the cache that a shop's dataset lives in now; nil: config.MainCache
 	Begin    func(ctx context.Context, shop string) error // called before the shop is read; nil: nothing is to be done
 	Log      *slog.Logger
 }
@@ -85,9 +87,13 @@ func (p *Planner) split(ctx context.Context, shop string) ([]ledger.Unit, error)
 		if spec.Paged() {
 			units = &big
 		}
+		cache := config.MainCache
+		if p.Place != nil {
+			cache = p.Place(spec, shop)
+		}
 		var some []ledger.Unit
 		err := d.Split(ctx, shop, p.UnitRows, func(r source.Range) error {
-			some = append(some, ledger.Unit{Dataset: spec.Name, From: r.From, To: r.To, RowsEstimated: r.Rows})
+			some = append(some, ledger.Unit{Dataset: spec.Name, Cache: cache, From: r.From, To: r.To, RowsEstimated: r.Rows})
 			return nil
 		})
 		if err != nil {

@@ -53,7 +53,7 @@ func CheckCache(ctx context.Context, client redis.UniversalClient) error {
 			return fmt.Errorf("check the cache's redis: %w", err)
 		}
 		if isReplica(facts) {
-			return fmt.Errorf("%w: point cache.url at its master", ErrReplica)
+			return fmt.Errorf("%w: point its url at the master", ErrReplica)
 		}
 		major, minor, ok := version(facts["redis_version"])
 		switch {

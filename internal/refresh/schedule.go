@@ -36,6 +36,7 @@ type Scheduler struct {
 	Ledger   *ledger.Store
 	Loader   *load.Loader
 	Datasets map[string]Finding
+	Places   Places
 	Expire   config.Expire
 	Hold     func() string                                // why nothing may be done now, in the whole cluster; "": go on. nil: never
 	Publish  func(ctx context.Context, shop string) error // tells how fresh a shop is now
@@ -161,18 +162,29 @@ func (s *Scheduler) refresh(ctx context.Context, f ledger.Fresh) error {
 	}
 	r := load.Refreshing{Shop: f.ShopID, Dataset: d,
 		Expiry: cache.Expiry{EndsAt: ends.Needed, Former: ends.Former, After: s.Expire.AfterEnd, Jitter: s.Expire.Jitter}}
-	if !d.Spec().Paged() {
-		done, err := s.Loader.RefreshAll(ctx, r)
-		s.Metrics.done(f.Dataset, done.Written, done.Removed, len(done.Bad))
-		if err != nil {
-			return err
-		}
-	} else if err := d.Changed(ctx, f.ShopID, f.Mark, func(rows []string) error {
-		r.Rows = rows
-		done, err := s.Loader.Refresh(ctx, r)
-		s.Metrics.done(f.Dataset, done.Written, done.Removed, len(done.Bad))
+	places, err := s.Places.of(ctx, f.ShopID, d.Spec())
+	if err != nil {
 		return err
-	}); err != nil {
+	}
+	bring := func(into func(context.Context, load.Refreshing) (load.Refreshed, error)) error {
+		for _, r.Cache = range places {
+			done, err := into(ctx, r)
+			s.Metrics.done(f.Dataset, done.Written, done.Removed, len(done.Bad))
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if !d.Spec().Paged() {
+		err = bring(s.Loader.RefreshAll)
+	} else {
+		err = d.Changed(ctx, f.ShopID, f.Mark, func(rows []string) error {
+			r.Rows = rows
+			return bring(s.Loader.Refresh)
+		})
+	}
+	if err != nil {
 		return err
 	}
 	if err := s.Ledger.Refreshed(ctx, f, mark, asOf); !errors.Is(err, ledger.ErrState) {

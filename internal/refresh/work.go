@@ -38,6 +38,7 @@ type Worker struct {
 	Ledger   *ledger.Store
 	Loader   *load.Loader
 	Datasets map[string]Dataset
+	Places   Places
 	Expire   config.Expire
 	Pod      string
 	Hold     func() string // why nothing may be done now, in the whole cluster; "": go on. nil: never
@@ -210,8 +211,21 @@ func (w *Worker) group(ctx context.Context, g ledger.Group, rows []ledger.Pendin
 			r.Rows = append(r.Rows, p.RowKey)
 		}
 	}
+	places, err := w.Places.of(ctx, g.ShopID, d.Spec())
+	errs := []error{err}
+	for _, r.Cache = range places {
+		errs = append(errs, w.into(ctx, g, r, all))
+	}
+	if all {
+		again = wholeAgain
+	}
+	return again, errors.Join(errs...)
+}
+
+// into brings what is read again into one cache.
+func (w *Worker) into(ctx context.Context, g ledger.Group, r load.Refreshing, all bool) error {
 	var errs []error
-	if len(r.Rows) > 0 || len(r.Keys) > 0 && d.Spec().Paged() {
+	if len(r.Rows) > 0 || len(r.Keys) > 0 && r.Dataset.Spec().Paged() {
 		done, err := w.Loader.Refresh(ctx, r)
 		errs = append(errs, err)
 		w.record(ctx, g, done)
@@ -220,9 +234,8 @@ func (w *Worker) group(ctx context.Context, g ledger.Group, rows []ledger.Pendin
 		done, err := w.Loader.RefreshAll(ctx, r)
 		errs = append(errs, err)
 		w.record(ctx, g, done)
-		again = wholeAgain
 	}
-	return again, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 func (w *Worker) record(ctx context.Context, g ledger.Group, done load.Refreshed) {

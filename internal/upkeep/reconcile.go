@@ -15,7 +15,6 @@ import (
 	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/ledger"
 	"github.com/prewarm-go/prewarm/internal/queue"
-	"github.com/prewarm-go/prewarm/internal/redisconn"
 	"github.com/prewarm-go/prewarm/tasks"
 )
 
@@ -59,8 +58,7 @@ type Reconciler struct {
 	TaskID     func(ledger.Due) string
 	PlanID     func(ledger.Run) string
 	Flags      Flags
-	Stamps     Stamps
-	Nodes      Nodes
+	Caches     map[string]Cache // by name
 	Settler    Settler
 	Alerts     *alert.Dispatcher
 	PodDead    time.Duration // policy.pod_dead
@@ -74,8 +72,6 @@ type Reconciler struct {
 	pulled   map[string]bool // of units that nobody had claimed
 	planning map[string]bool // of runs that had no plan
 	taken    map[string]int  // announcements, by how often they were seen
-
-	nodes []redisconn.Node // of the cache, as they were just seen
 }
 
 // NewActions is the counter of what reconciliation did.

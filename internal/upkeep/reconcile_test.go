@@ -49,6 +49,7 @@ type bench struct {
 	settled settled
 	flags   *cache.Flags
 	cache   *cache.Writer
+	big     *cache.Writer // of units that are in it; nil: there is none
 	nodes   []redisconn.Node
 	run     ledger.Run
 	flush   func()
@@ -66,8 +67,8 @@ func newBench(t *testing.T) *bench {
 	q := queue.New(client)
 	b := &bench{t: t, queue: q, settled: settled{}, flags: cache.NewFlags(client), cache: cache.New(client), flush: func() { require.NoError(t, client.FlushDB(context.Background()).Err()) }}
 	b.Reconciler = &upkeep.Reconciler{
-		Ledger: store, Queue: q, Tasks: &plan.Tasks{Queue: q, Attempts: 2}, TaskID: plan.TaskID, PlanID: plan.IDOf, Watch: config.Watch{NoProgress: time.Hour, Overtime: time.Hour, AtLeast: time.Minute}, Settler: b.settled, Flags: b.flags, Stamps: cache.New(client),
-		Nodes:  func(context.Context) ([]redisconn.Node, error) { return b.nodes, nil },
+		Ledger: store, Queue: q, Tasks: &plan.Tasks{Queue: q, Attempts: 2}, TaskID: plan.TaskID, PlanID: plan.IDOf, Watch: config.Watch{NoProgress: time.Hour, Overtime: time.Hour, AtLeast: time.Minute}, Settler: b.settled, Flags: b.flags,
+		Caches: map[string]upkeep.Cache{config.MainCache: {Stamps: cache.New(client), Nodes: func(context.Context) ([]redisconn.Node, error) { return b.nodes, nil }}},
 		Alerts: alert.New(alert.Config{Log: slog.New(slog.DiscardHandler)}), PodDead: time.Hour, Attempts: 2,
 		Log: slog.New(slog.DiscardHandler), Actions: upkeep.NewActions(prometheus.NewRegistry()),
 	}
@@ -289,9 +290,11 @@ func TestATaskThatIsActiveTwiceWithoutAClaimIsReplaced(t *testing.T) {
 }
 
 // loaded loads all three units, each with a stamp in the cache.
-func (b *bench) loaded() {
+func (b *bench) loaded() { b.loadedAgain(0, 1, 2) }
+
+func (b *bench) loadedAgain(units ...int) {
 	b.t.Helper()
-	for i := range 3 {
+	for _, i := range units {
 		u, err := b.Ledger.Claim(b.t.Context(), b.run.ID, b.run.Epoch, i, b.unit(i).TaskSeq, "pod-a")
 		require.NoError(b.t, err)
 		u.Pages++
@@ -303,7 +306,11 @@ func (b *bench) loaded() {
 		page.EndArg()
 		page.EndArg()
 		page.End()
-		require.NoError(b.t, b.cache.Write(b.t.Context(), page, cache.Expiry{EndsAt: b.run.EndsAt}))
+		to := b.cache
+		if u.Cache == "big" {
+			to = b.big
+		}
+		require.NoError(b.t, to.Write(b.t.Context(), page, cache.Expiry{EndsAt: b.run.EndsAt}))
 		_, err = b.Ledger.Finish(b.t.Context(), u, nil)
 		require.NoError(b.t, err)
 	}
