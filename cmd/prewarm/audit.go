@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -111,6 +113,11 @@ func showAudit(t *terminal, a api.AuditDetail) {
 		fmt.Fprintf(t.out, "; %d changed all the time", a.Changing)
 	}
 	fmt.Fprintln(t.out)
+	for _, name := range slices.Sorted(maps.Keys(a.Caches)) {
+		if n := a.Caches[name]; len(a.Caches) > 1 {
+			fmt.Fprintf(t.out, "  cache %s: %d keys, %d missing, %d different, %d extra, %d with a wrong expiry; %d repaired\n", name, n.Keys, n.Missing, n.Different, n.Extra, n.WrongExpiry, n.Repaired)
+		}
+	}
 	if len(a.Findings) == 0 {
 		return
 	}

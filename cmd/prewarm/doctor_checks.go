@@ -26,7 +26,7 @@ func (d *doctor) examine(ctx context.Context) {
 	d.redis(ctx, "queue", d.cfg.Queue, func(ctx context.Context, client redis.UniversalClient) error {
 		return redisconn.CheckQueue(ctx, client, false)
 	})
-	d.redis(ctx, "cache", *d.cfg.Cache, redisconn.CheckCache)
+	d.caches(ctx)
 	d.ledger(ctx)
 	d.sources(ctx)
 }

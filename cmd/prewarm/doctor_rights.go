@@ -45,7 +45,7 @@ func shortened(all []string) string {
 func (d *doctor) redisRights(ctx context.Context, name string, client redis.UniversalClient) {
 	check := name + " rights"
 	enough := redisconn.QueueRights
-	if name == "cache" {
+	if name != "queue" {
 		enough = func(ctx context.Context, client redis.UniversalClient) error {
 			return redisconn.CacheRights(ctx, client, d.sampleKeys())
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 
 	"github.com/prewarm-go/prewarm/internal/api"
+	"github.com/prewarm-go/prewarm/internal/config"
 )
 
 type runCmd struct {
@@ -35,6 +36,23 @@ func (c *runCmd) Run(t *terminal) error {
 	return nil
 }
 
+// placed says which cache each dataset is in, unless all are in the one that is not worth a word.
+func placed(units []api.Unit) string {
+	of, told := map[string]string{}, false
+	for _, u := range units {
+		of[u.Dataset] = u.Cache
+		told = told || u.Cache != config.MainCache
+	}
+	if !told {
+		return ""
+	}
+	var all []string
+	for _, dataset := range slices.Sorted(maps.Keys(of)) {
+		all = append(all, dataset+" in "+of[dataset])
+	}
+	return strings.Join(all, ", ")
+}
+
 func showRun(t *terminal, run api.RunDetail) {
 	showRuns(t, []api.Run{run.Run})
 	fmt.Fprintf(t.out, "\nstarts %s, ends %s, planned start %s, started %s, ready %s\nepoch %d, attempts %d, units %d of %d done, %d failed\n\n",
@@ -42,6 +60,9 @@ func showRun(t *terminal, run api.RunDetail) {
 		run.Epoch, run.Attempts, run.UnitsDone, run.UnitsTotal, run.UnitsFailed)
 	if v := run.Verdict; v != nil {
 		fmt.Fprintf(t.out, "%s: expected by %s, with 95 %% certainty by %s\n\n", v.State, clock(v.Finish), clock(v.Finish95))
+	}
+	if where := placed(run.Units); where != "" {
+		fmt.Fprintf(t.out, "caches: %s\n\n", clean(where))
 	}
 	tw := newTable(t.out, []string{"unit", "dataset", "state", "from", "to", "cursor", "rows", "rejects", "tries", "owner", "error"},
 		"from", "to", "cursor", "error")

@@ -34,7 +34,7 @@ type Loader func(ctx context.Context) ([]byte, error)
 
 // Config puts a Reader together.
 type Config struct {
-	Cache    redis.UniversalClient  // the Redis that prewarm warms
+	Cache    redis.UniversalClient  // the Redis that prewarm warms; with several, a Reader for each (docs/caches.md says which has what)
 	TTL      time.Duration          // of what a miss has loaded; default DefaultTTL, spread by a fifth. Warmed keys keep their own
 	LoadTime time.Duration          // limit of one load; default DefaultLoadTime
 	Off      func(shop string) bool // the shop's cache is switched off: it is neither read nor written; nil: never
