@@ -50,6 +50,8 @@ func verbTable(t *testing.T) map[string]manners {
 		"runs":    {good: []string{"runs"}, server: map[string]string{"GET /v1/runs": someRuns}, usage: []string{"runs", "--state=done"}},
 		"run":     {good: []string{"run", "r1"}, server: map[string]string{"GET /v1/runs/r1": oneRun}, usage: []string{"run"}},
 		"retry":   act("retry"), "restart": act("restart"), "cancel": act("cancel"), "pause": act("pause"), "resume": act("resume"),
+		"shop": {good: []string{"shop", "1001", "off", "--remove", "--reason", "it leaves"}, usage: []string{"shop", "1001", "off", "--reason", "it leaves"},
+			server: map[string]string{"GET /v1/shops/1001/settings": oneShop, "PUT /v1/shops/1001/settings": oneShop}},
 		"status": {good: []string{"status"}, usage: []string{"status", "--watch", "--every=0s"}, server: map[string]string{
 			"GET /v1/me": `{}`, "GET /v1/width": `{}`, "GET /v1/pods": `{}`, "GET /v1/alerts": `{}`, "GET /v1/switches": `{}`, "GET /v1/runs": someRuns}},
 		"alerts list": {good: []string{"alerts"}, server: map[string]string{"GET /v1/alerts": `{}`}, usage: []string{"alerts", "--limit=x"}},

@@ -26,6 +26,7 @@ type Action struct {
 	From   string     `json:"from" doc:"the client's address"`
 	Action string     `json:"action" doc:"method and path"`
 	Reason string     `json:"reason"`
+	Change string     `json:"change" doc:"what was and what is now, where the path alone does not say; empty elsewhere"`
 	Status int        `json:"status" doc:"of the answer; 403: it was not allowed"`
 }
 
@@ -37,12 +38,22 @@ type ActionList struct {
 // recordTime bounds the writing of an action, which goes on when the client has left.
 const recordTime = 5 * time.Second
 
-type reasonKey struct{}
+type saidKey struct{}
+
+// said is what is recorded of an action beside its path.
+type said struct{ why, change string }
 
 // because remembers why somebody does what they do.
 func because(ctx context.Context, reason string) {
-	if why, ok := ctx.Value(reasonKey{}).(*string); ok {
-		*why = reason
+	if s, ok := ctx.Value(saidKey{}).(*said); ok {
+		s.why = reason
+	}
+}
+
+// changed remembers what was and what is now.
+func changed(ctx context.Context, change string) {
+	if s, ok := ctx.Value(saidKey{}).(*said); ok {
+		s.change = change
 	}
 }
 
@@ -52,15 +63,15 @@ func (a *API) audited(who identity, w http.ResponseWriter, r *http.Request, next
 		next.ServeHTTP(w, r)
 		return
 	}
-	why, rec := "", &recorder{ResponseWriter: w}
+	why, rec := said{}, &recorder{ResponseWriter: w}
 	defer func() { a.record(r, who, why, cmp.Or(rec.status, http.StatusInternalServerError)) }() // also after a panic
-	next.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), reasonKey{}, &why)))
+	next.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), saidKey{}, &why)))
 	rec.status = cmp.Or(rec.status, http.StatusOK)
 }
 
-func (a *API) record(r *http.Request, who identity, why string, status int) {
-	done := ledger.Action{Who: who.name, Role: who.role, Client: a.proxy.client(r), Action: r.Method + " " + r.URL.EscapedPath(), Reason: why, Status: status}
-	a.log.InfoContext(r.Context(), "action", "who", done.Who, "role", done.Role, "from", done.Client, "action", done.Action, "reason", why, "status", done.Status)
+func (a *API) record(r *http.Request, who identity, said said, status int) {
+	done := ledger.Action{Who: who.name, Role: who.role, Client: a.proxy.client(r), Action: r.Method + " " + r.URL.EscapedPath(), Reason: said.why, Change: said.change, Status: status}
+	a.log.InfoContext(r.Context(), "action", "who", done.Who, "role", done.Role, "from", done.Client, "action", done.Action, "reason", done.Reason, "changed", done.Change, "status", done.Status)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), recordTime)
 	defer cancel()
 	if err := a.deps.Journal.Record(ctx, done); err != nil {
@@ -80,7 +91,7 @@ func (a *API) actions(h huma.API) {
 			all, err := a.deps.Journal.Actions(ctx, in.Before, in.Limit)
 			list := ActionList{Actions: make([]Action, len(all))}
 			for i, x := range all {
-				list.Actions[i] = Action{At: at(x.At), Who: x.Who, Role: x.Role, From: x.Client, Action: x.Action, Reason: x.Reason, Status: x.Status}
+				list.Actions[i] = Action{At: at(x.At), Who: x.Who, Role: x.Role, From: x.Client, Action: x.Action, Reason: x.Reason, Change: x.Change, Status: x.Status}
 			}
 			return answer(list, err)
 		})

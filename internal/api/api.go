@@ -89,6 +89,7 @@ type Deps struct {
 	Journal Journal
 	Reports Reports
 	Changes Changes
+	Shops   Shops
 
 	Datasets []string // the names of all
 

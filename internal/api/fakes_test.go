@@ -249,7 +249,7 @@ func newAPI(t *testing.T, f *fake, with []config.Token) *API {
 	t.Helper()
 	a, err := New(Deps{
 		Datasets: []string{"users"},
-		Intake:   f, Runs: f, Health: f, Width: f, Plans: f, Alerts: f, History: f, Journal: f, Changes: told{}, Board: page("board"),
+		Intake:   f, Runs: f, Health: f, Width: f, Plans: f, Alerts: f, History: f, Journal: f, Changes: told{}, Shops: &fakeShops{}, Board: page("board"),
 		Login: func(w http.ResponseWriter, status int, next, wrong string) {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(status)

@@ -37,6 +37,7 @@ func (a *API) resources(mux *router) {
 	a.actions(h)
 	a.reports(h, mux)
 	a.changes(h)
+	a.shops(h)
 	spec := sync.OnceValues(h.OpenAPI().MarshalJSON)
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		text, err := spec()

@@ -290,6 +290,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 		Planner: &plan.Planner{Ledger: a.ledger, Datasets: planned, Tasks: enqueue, UnitRows: p.UnitRows, Place: a.place, Begin: a.fresh.schedule.Begin, Log: a.log},
 		Ledger:  a.ledger, Retry: retry, Alerts: a.alerts,
 	}
+	a.heedShops(planner.Planner, handler, signals)
 	a.pool = workers.NewPool(a.queueDB, workers.Traced(a.tracer, workers.LoadMux(handler, a.alerts)), a.log)
 	a.server = workers.NewIntakeServer(a.queueDB, workers.Traced(a.tracer, workers.IntakeMux(
 		&workers.RequestHandler{Intake: a.intake, Alerts: a.alerts},
@@ -306,7 +307,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 		Policy:  a.policy(),
 		PodDead: p.PodDead, Self: a.id, Alerts: a.alerts, Log: a.log, Move: starts{a.ledger, enqueue}.move,
 	}
-	a.lead = a.leading(loop.Run, reconciler.Run, a.fresh.run, a.auditor(bound, settler).Run, a.reporting, a.intakeWatch().Run)
+	a.lead = a.leading(loop.Run, reconciler.Run, a.fresh.run, a.auditor(bound, settler).Run, a.remover(bound).Run, a.reporting, a.intakeWatch().Run)
 	return a.serve()
 }
 

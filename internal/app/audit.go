@@ -65,6 +65,7 @@ type auditGate struct {
 	mu       sync.Mutex
 	read     time.Time
 	switches []ledger.Switch
+	off      map[string]*ledger.OffError
 }
 
 func (g *auditGate) proceed(ctx context.Context, shop, dataset string) error {
@@ -75,7 +76,7 @@ func (g *auditGate) proceed(ctx context.Context, shop, dataset string) error {
 			return context.Cause(ctx)
 		case why == "":
 			return nil
-		case waited >= auditHold:
+		case waited >= auditHold || g.gone(shop):
 			return fmt.Errorf("%w: %s", audit.ErrHeld, why)
 		}
 		select {
@@ -102,14 +103,28 @@ func (g *auditGate) held(ctx context.Context, shop, dataset string) string {
 		if err != nil {
 			return err.Error()
 		}
-		g.read, g.switches = time.Now(), switches
+		off, err := g.a.ledger.Off(ctx)
+		if err != nil {
+			return err.Error()
+		}
+		g.read, g.switches, g.off = time.Now(), switches, off
 	}
 	for _, w := range g.switches {
 		if w.Covers(shop, "", dataset) {
 			return w.String()
 		}
 	}
+	if off := g.off[shop]; off != nil {
+		return off.Error()
+	}
 	return ""
+}
+
+// gone says whether a shop is switched off: an audit that has it in hand is taken up again without it.
+func (g *auditGate) gone(shop string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.off[shop] != nil
 }
 
 // audits is what the API may do with audits.

@@ -123,19 +123,20 @@ func (a *Auditor) isSeen(key string) bool {
 // ofAnother says whether a key may be of another dataset of the shop.
 func (a *Auditor) ofAnother(p *place, key string) bool {
 	for _, d := range a.Datasets {
-		if d == p.d {
-			continue
-		}
-		enc := d.Encoder()
-		if pattern, ok := enc.Pattern(p.shop); ok {
-			if _, ok := pattern.Row(key); ok {
-				return true
-			}
-		} else if enc.MayBe(p.shop, key) {
+		if d != p.d && mayBe(d.Encoder(), p.shop, key) {
 			return true
 		}
 	}
 	return false
+}
+
+// mayBe says whether a key may be one that a shop has of a dataset.
+func mayBe(enc *dataset.Encoder, shop, key string) bool {
+	if pattern, ok := enc.Pattern(shop); ok {
+		_, ok := pattern.Row(key)
+		return ok
+	}
+	return enc.MayBe(shop, key)
 }
 
 // scan visits the keys of a cache that begin with a prefix, some of them perhaps twice.

@@ -69,6 +69,13 @@ func (e *Encoder) Pattern(shop string) (p *Pattern, ok bool) {
 	return p, len(e.spec.By) > 0
 }
 
+// HidesShop says whether a shop's id holds the text that stands behind it in a key: then a key may be of another shop, whose id is
+// the part before.
+func (e *Encoder) HidesShop(shop string) bool {
+	p, ok := e.Pattern(shop)
+	return ok && p.behind != "" && strings.Contains(shop, p.behind)
+}
+
 // Prefix is what all keys of the shop begin with.
 func (p *Pattern) Prefix() string { return p.slots[0].text }
 

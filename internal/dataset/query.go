@@ -3,6 +3,7 @@ package dataset
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -63,6 +64,34 @@ func ParseQuery(sql string) (*Query, error) {
 	}
 	q.pieces = append(q.pieces, sql[from:])
 	return q, nil
+}
+
+// ShopIs says whether the result's column of a name is the one that :shop is compared with, and so says the shop's id in each row: the
+// query reads one table, and selects the column as it is.
+func (q *Query) ShopIs(name string) bool {
+	tokens, err := lex(strings.Join(q.pieces, ":"+shopName))
+	if err != nil || len(q.Tables) != 1 || len(tokens) == 0 || !tokens[0].word("select") {
+		return false
+	}
+	compared := slices.ContainsFunc(q.ShopIsA, func(c ColumnRef) bool { return strings.EqualFold(c.Name, name) })
+	for i := 1; i < len(tokens); i++ {
+		t := tokens[i]
+		if t.word("from") {
+			return false // it was not selected
+		}
+		if !t.name() || !strings.EqualFold(t.text, name) {
+			continue
+		}
+		before, after := tokens[i-1], tokens[min(i+1, len(tokens)-1)]
+		plain := (before.word("select") || before.is(",") || before.is(".")) && (after.is(",") || after.word("from"))
+		return compared && plain && !several(tokens)
+	}
+	return false
+}
+
+// several says whether rows may come in that the comparison does not hold for.
+func several(tokens []token) bool {
+	return slices.ContainsFunc(tokens, func(t token) bool { return t.word("union") || t.word("except") || t.word("intersect") || t.word("or") })
 }
 
 func oneSelect(tokens []token) error {

@@ -45,3 +45,30 @@ func FuzzParseQuery(f *testing.F) {
 		_ = checkCondition(sql)
 	})
 }
+
+func TestTheColumnThatSaysTheShop(t *testing.T) {
+	t.Parallel()
+	for sql, want := range map[string]bool{
+		"SELECT id, name FROM shops WHERE id = :shop":                         true,
+		"SELECT s.name, s.id FROM shops AS s WHERE :shop = s.id":              true,
+		"select `id` from shops where id in (:shop)":                          true,
+		"SELECT id + 1 AS id FROM shops WHERE id = :shop":                     false,
+		"SELECT other AS id, name FROM shops WHERE id = :shop":                false,
+		"SELECT other id FROM shops WHERE id = :shop":                         false,
+		"SELECT max(id) FROM shops WHERE id = :shop":                          false,
+		"SELECT id FROM staff WHERE shop_id = :shop":                          false,
+		"SELECT id FROM shops WHERE id = :shop OR boss = 1":                   false,
+		"SELECT id FROM shops WHERE id = :shop UNION SELECT id FROM x":        false,
+		"SELECT a.id FROM shops a JOIN b ON b.id = a.b WHERE a.id = :shop":    false,
+		"SELECT name FROM shops WHERE id = :shop":                             false,
+		"WITH s AS (SELECT 1) SELECT id FROM shops WHERE id = :shop":          false,
+		"SELECT id, (SELECT 1 FROM x) AS name FROM shops WHERE id = :shop":    false,
+		"SELECT (SELECT 1 FROM x) AS name, id FROM shops WHERE id = :shop":    false,
+		"SELECT DISTINCT id FROM shops WHERE id = :shop":                      false,
+		"SELECT id -- the shop's\n, name FROM shops WHERE id = :shop LIMIT 1": true,
+	} {
+		q, err := ParseQuery(sql)
+		require.NoError(t, err, sql)
+		require.Equal(t, want, q.ShopIs("id"), sql)
+	}
+}

@@ -100,13 +100,17 @@ func (in *Intake) accept(ctx context.Context, body []byte, via string, byHand bo
 	if err != nil {
 		return Answer{}, err
 	}
+	off, err := in.Ledger.Off(ctx)
+	if err != nil {
+		return Answer{}, err
+	}
 	span.Set(tracing.Text("request", requestID), tracing.Count("broadcasts", len(items)))
 	outcomes := make([]Outcome, len(items))
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(width)
 	for i, it := range items {
 		group.Go(func() (err error) {
-			outcomes[i], err = in.one(gctx, it, requestID, now)
+			outcomes[i], err = in.one(gctx, it, off[it.ShopID], requestID, now)
 			return err
 		})
 	}
@@ -174,13 +178,16 @@ func newID() string {
 	return hex.EncodeToString(id[:])
 }
 
-// one answers one broadcast. An error means that it could not be answered, not that it is bad.
-func (in *Intake) one(ctx context.Context, it item, requestID string, now time.Time) (Outcome, error) {
+// one answers one broadcast; off is set if its shop is switched off. An error means that it could not be answered, not that it is bad.
+func (in *Intake) one(ctx context.Context, it item, off *ledger.OffError, requestID string, now time.Time) (Outcome, error) {
 	b := it.Broadcast
 	out := Outcome{BroadcastID: short(b.BroadcastID), ShopID: short(b.ShopID)}
 	if bad := in.invalid(it, now); bad != nil {
 		out.Outcome, out.Reason = Invalid, bad.Error()
 		return out, nil //nolint:nilerr // it is the outcome
+	}
+	if off != nil && !b.Cancelled {
+		return in.skipOff(ctx, b, off, requestID, now, out)
 	}
 	if !b.Cancelled {
 		// First the flag, as the cheapest answer there is. A flag that cannot be read is no reason to refuse: the ledger
@@ -193,6 +200,9 @@ func (in *Intake) one(ctx context.Context, it item, requestID string, now time.T
 	const tries = 5
 	for try := 1; ; try++ {
 		done, err := in.act(ctx, b, requestID, now, out)
+		if errors.As(err, &off) { // at this very moment
+			return in.skipOff(ctx, b, off, requestID, now, out)
+		}
 		if err == nil || try == tries || !errors.Is(err, ledger.ErrState) {
 			return done, err
 		}
@@ -276,11 +286,7 @@ func (in *Intake) admit(ctx context.Context, b tasks.Broadcast, old *ledger.Run,
 		}
 		return out, in.enqueue(ctx, old.ID)
 	}
-	r := ledger.Run{
-		ID: newID(), ShopID: b.ShopID, BroadcastID: b.BroadcastID, RequestID: requestID, Tier: b.Tier, Force: b.Force,
-		StartsAt: t.StartsAt, EndsAt: t.EndsAt, Deadline: t.Deadline, PlannedStart: t.PlannedStart, Urgent: t.Urgent,
-		State: ledger.RunPlanned,
-	}
+	r := runOf(b, t, requestID)
 	out.Outcome = Accepted
 	if !warm {
 		r.State, r.Reason, r.RowsEstimated = ledger.RunSkipped, reason, rows
@@ -298,6 +304,15 @@ func (in *Intake) admit(ctx context.Context, b tasks.Broadcast, old *ledger.Run,
 		return out, nil
 	}
 	return out, in.enqueue(ctx, run.ID)
+}
+
+// runOf is a new run of a broadcast.
+func runOf(b tasks.Broadcast, t ledger.Times, requestID string) ledger.Run {
+	return ledger.Run{
+		ID: newID(), ShopID: b.ShopID, BroadcastID: b.BroadcastID, RequestID: requestID, Tier: b.Tier, Force: b.Force,
+		StartsAt: t.StartsAt, EndsAt: t.EndsAt, Deadline: t.Deadline, PlannedStart: t.PlannedStart, Urgent: t.Urgent,
+		State: ledger.RunPlanned,
+	}
 }
 
 func (in *Intake) duplicate(ctx context.Context, out Outcome, run, reason string) Outcome {

@@ -27,6 +27,10 @@ func (in *Intake) Preview(ctx context.Context, body []byte) ([]Preview, error) {
 	if err != nil {
 		return nil, err
 	}
+	off, err := in.Ledger.Off(ctx)
+	if err != nil {
+		return nil, err
+	}
 	previews := make([]Preview, len(items))
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(width)
@@ -39,6 +43,10 @@ func (in *Intake) Preview(ctx context.Context, body []byte) ([]Preview, error) {
 			continue
 		}
 		p.Times = timesOf(it.Broadcast, in.Policy, now)
+		if off := off[it.ShopID]; off != nil && !it.Cancelled {
+			p.Outcome.Outcome, p.Outcome.Reason = Skipped, offReason(it.Broadcast, off)
+			continue
+		}
 		group.Go(func() error { return in.foresee(gctx, it, p) })
 	}
 	return previews, group.Wait()

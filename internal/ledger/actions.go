@@ -13,6 +13,7 @@ type Action struct {
 	Client string // the address it came from
 	Action string // method and path
 	Reason string // empty: none was given
+	Change string // what it has changed, where the path alone does not say
 	Status int    // of the answer
 	At     time.Time
 }
@@ -25,8 +26,8 @@ func (s *Store) Record(ctx context.Context, a Action) error {
 	if _, err := s.exec(ctx, s.db, `DELETE FROM actions WHERE at_us < :now - ?`, actionsKept); err != nil {
 		return fmt.Errorf("forget actions: %w", err)
 	}
-	_, err := s.exec(ctx, s.db, `INSERT INTO actions (who, role, client, action, reason, status, at_us) VALUES (?, ?, ?, ?, ?, ?, :now)`,
-		clipWho(a.Who), a.Role, first(a.Client, 64), first(a.Action, 512), first(a.Reason, 500), a.Status)
+	_, err := s.exec(ctx, s.db, `INSERT INTO actions (who, role, client, action, reason, changed, status, at_us) VALUES (?, ?, ?, ?, ?, ?, ?, :now)`,
+		clipWho(a.Who), a.Role, first(a.Client, 64), first(a.Action, 512), first(a.Reason, 500), first(a.Change, 2000), a.Status)
 	if err != nil {
 		return fmt.Errorf("record action: %w", err)
 	}
@@ -39,7 +40,7 @@ func (s *Store) Actions(ctx context.Context, before time.Time, limit int) ([]Act
 	if !before.IsZero() {
 		where, args = "at_us < ?", append(args, micros(before))
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT who, role, client, action, reason, status, at_us FROM actions WHERE `+where+` ORDER BY at_us DESC, id DESC LIMIT ?`,
+	rows, err := s.db.QueryContext(ctx, `SELECT who, role, client, action, reason, changed, status, at_us FROM actions WHERE `+where+` ORDER BY at_us DESC, id DESC LIMIT ?`,
 		append(args, limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("list actions: %w", err)
@@ -49,7 +50,7 @@ func (s *Store) Actions(ctx context.Context, before time.Time, limit int) ([]Act
 	for rows.Next() {
 		var a Action
 		var at int64
-		if err := rows.Scan(&a.Who, &a.Role, &a.Client, &a.Action, &a.Reason, &a.Status, &at); err != nil {
+		if err := rows.Scan(&a.Who, &a.Role, &a.Client, &a.Action, &a.Reason, &a.Change, &a.Status, &at); err != nil {
 			return nil, fmt.Errorf("list actions: %w", err)
 		}
 		a.At = fromMicros(at)

@@ -17,6 +17,7 @@ type Dialect struct {
 	now          string // microseconds since 1970 UTC, as an integer
 	insertIgnore string // an INSERT that does nothing when the primary or a unique key is taken
 	onTaken      string // what begins the part of an INSERT that changes the row which has the key already
+	share        string // the end of a SELECT whose rows others may read and not change until the transaction ends
 	goose        goose.Dialect
 }
 
@@ -26,6 +27,7 @@ var MySQL = Dialect{
 	now:          "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)",
 	insertIgnore: "INSERT IGNORE",
 	onTaken:      "ON DUPLICATE KEY UPDATE",
+	share:        " LOCK IN SHARE MODE",
 	goose:        goose.DialectMySQL,
 }
 
@@ -35,6 +37,7 @@ var SQLite = Dialect{
 	now:          "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
 	insertIgnore: "INSERT OR IGNORE",
 	onTaken:      "ON CONFLICT DO UPDATE SET",
+	share:        "", // its transactions lock all
 	goose:        goose.DialectSQLite3,
 }
 

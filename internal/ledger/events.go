@@ -23,6 +23,7 @@ const (
 	StageResumed      = "resumed"
 	StageOvertime     = "overtime"
 	StageCacheLost    = "cache_lost"
+	StageSettings     = "settings"       // of a shop were changed
 	StageWidth        = "width"          // somebody set the width by hand, or ended that
 	StageAttemptEnded = "attempt_failed" // of a unit, and so are those that follow
 	StageExtended     = "expiries_moved" // of all of its dataset's keys

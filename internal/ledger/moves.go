@@ -18,7 +18,7 @@ type Times struct {
 // Reschedule moves a run that is planned, warming or ready from the times that old was read with to new ones. If the
 // end moved, so must the expiries of the keys that are written: see moveExpiries. It returns ErrState if the run has moved on meanwhile: read it again and decide anew.
 func (s *Store) Reschedule(ctx context.Context, old Run, t Times, requestID string) error {
-	return s.tx(ctx, func(tx *sql.Tx) error {
+	return s.onAdmitted(ctx, old.ID, func(tx *sql.Tx) error {
 		former, err := s.formerEnds(ctx, tx, old.ID)
 		if err != nil {
 			return err
@@ -49,7 +49,7 @@ func (s *Store) Reschedule(ctx context.Context, old Run, t Times, requestID stri
 
 // Revive makes a skipped or cancelled run a planned one, with new times and under a new epoch.
 func (s *Store) Revive(ctx context.Context, old Run, t Times, tier string, force bool, requestID string) error {
-	return s.tx(ctx, func(tx *sql.Tx) error {
+	return s.onAdmitted(ctx, old.ID, func(tx *sql.Tx) error {
 		former, err := s.formerEnds(ctx, tx, old.ID)
 		if err != nil {
 			return err
@@ -69,7 +69,7 @@ func (s *Store) Revive(ctx context.Context, old Run, t Times, tier string, force
 // Retry takes a failed run up again where it stopped; a run whose plan had failed is planned again. Times, if not nil,
 // are the broadcast's new ones.
 func (s *Store) Retry(ctx context.Context, id string, t *Times, by By) error {
-	return s.tx(ctx, func(tx *sql.Tx) error {
+	return s.onAdmitted(ctx, id, func(tx *sql.Tx) error {
 		n, err := s.exec(ctx, tx, `UPDATE runs SET state = CASE WHEN started_us = 0 THEN 'planned' ELSE 'warming' END,
 			attempts = attempts + 1, updated_us = :now, ready_us = 0, flagged_us = 0 WHERE run_id = ? AND state = 'failed'`, id)
 		if err := matched(n, err, "retry run"); err != nil {
@@ -109,7 +109,7 @@ func (s *Store) Retry(ctx context.Context, id string, t *Times, by By) error {
 
 // Restart begins a run from scratch under a new epoch, at once. Claims of the old epoch are fenced.
 func (s *Store) Restart(ctx context.Context, id string, by By) error {
-	return s.tx(ctx, func(tx *sql.Tx) error {
+	return s.onAdmitted(ctx, id, func(tx *sql.Tx) error {
 		n, err := s.exec(ctx, tx, `UPDATE runs SET state = 'planned', reason = '', last_error = '', epoch = epoch + 1, attempts = attempts + 1,
 			urgent = 1, planned_start_us = :now, planned_us = 0, started_us = 0, ready_us = 0, flagged_us = 0, late = 0, updated_us = :now
 			WHERE run_id = ? AND state IN ('planned', 'warming', 'ready', 'failed', 'cancelled', 'skipped')`, id)
@@ -125,17 +125,19 @@ func (s *Store) Restart(ctx context.Context, id string, by By) error {
 
 // Cancel stops a run: its units are taken out of the queue's reach and the claims on them are fenced.
 func (s *Store) Cancel(ctx context.Context, id string, by By) error {
-	return s.tx(ctx, func(tx *sql.Tx) error {
-		n, err := s.exec(ctx, tx, `UPDATE runs SET state = 'cancelled', reason = ?, updated_us = :now
-			WHERE run_id = ? AND state IN ('planned', 'warming', 'ready', 'failed')`, clip(cmp.Or(by.Why, "by "+by.Who)), id)
-		if err := matched(n, err, "cancel run"); err != nil {
-			return s.why(ctx, tx, id, err)
-		}
-		if err := s.release(ctx, tx, id, StageCancelled, by); err != nil {
-			return err
-		}
-		return s.cancelUnits(ctx, tx, id)
-	})
+	return s.tx(ctx, func(tx *sql.Tx) error { return s.cancel(ctx, tx, id, by) })
+}
+
+func (s *Store) cancel(ctx context.Context, tx *sql.Tx, id string, by By) error {
+	n, err := s.exec(ctx, tx, `UPDATE runs SET state = 'cancelled', reason = ?, updated_us = :now
+		WHERE run_id = ? AND state IN ('planned', 'warming', 'ready', 'failed')`, clip(cmp.Or(by.Why, "by "+by.Who)), id)
+	if err := matched(n, err, "cancel run"); err != nil {
+		return s.why(ctx, tx, id, err)
+	}
+	if err := s.release(ctx, tx, id, StageCancelled, by); err != nil {
+		return err
+	}
+	return s.cancelUnits(ctx, tx, id)
 }
 
 // release notes what a person or upstream did to a run, which ends a pause of the run alone.

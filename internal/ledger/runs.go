@@ -46,6 +46,11 @@ func scanRun(row scanner) (Run, error) {
 // The unique key on (shop, broadcast) decides between any number of callers.
 func (s *Store) Create(ctx context.Context, r Run) (run Run, created bool, err error) {
 	err = s.tx(ctx, func(tx *sql.Tx) error {
+		if r.State != RunSkipped {
+			if err := s.admitted(ctx, tx, r.ShopID); err != nil {
+				return err
+			}
+		}
 		n, err := s.exec(ctx, tx, s.dialect.insertIgnore+` INTO runs (run_id, shop_id, broadcast_id, state, reason, last_error,
 			rows_estimated, urgent, tier, forced, request_id, starts_us, ends_us, deadline_us, planned_start_us, created_us, updated_us)
 			VALUES (?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?, :now, :now)`,

@@ -10,6 +10,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/dataset"
 	"github.com/prewarm-go/prewarm/internal/ledger"
+	"github.com/prewarm-go/prewarm/internal/shops"
 	"github.com/prewarm-go/prewarm/internal/source"
 )
 
@@ -31,6 +32,7 @@ type Planner struct {
 	UnitRows int                                          // about this many rows a unit
 	Place    func(d dataset.Spec, shop string) string     // the cache that a shop's dataset lives in now; nil: config.MainCache
 	Begin    func(ctx context.Context, shop string) error // called before the shop is read; nil: nothing is to be done
+	Enter    shops.Enter                                  // nil: nothing is broken off
 	Log      *slog.Logger
 }
 
@@ -51,12 +53,10 @@ func (p *Planner) Plan(ctx context.Context, runID string, epoch int) error {
 		return err // it is planned when it is resumed
 	}
 	if run.PlannedAt.IsZero() {
-		if p.Begin != nil {
-			if err := p.Begin(ctx, run.ShopID); err != nil {
-				return fmt.Errorf("begin to keep shop %s fresh: %w", run.ShopID, err)
-			}
+		units, err := p.cut(ctx, run.ShopID)
+		if errors.As(err, new(*ledger.OffError)) {
+			return nil // which has called the run off
 		}
-		units, err := p.split(ctx, run.ShopID)
 		if err != nil {
 			return err
 		}
@@ -76,6 +76,21 @@ func (p *Planner) Plan(ctx context.Context, runID string, epoch int) error {
 		return err
 	}
 	return p.Tasks.Units(ctx, due)
+}
+
+// cut reads a shop, unless it is switched off, also in the middle of it.
+func (p *Planner) cut(ctx context.Context, shop string) ([]ledger.Unit, error) {
+	var units []ledger.Unit
+	err := p.Enter.Do(ctx, shop, func(ctx context.Context) (err error) {
+		if p.Begin != nil {
+			if err := p.Begin(ctx, shop); err != nil {
+				return fmt.Errorf("begin to keep shop %s fresh: %w", shop, err)
+			}
+		}
+		units, err = p.split(ctx, shop)
+		return err
+	})
+	return units, err
 }
 
 // split cuts a shop into units: the small datasets first, so that a shop's own data does not wait behind its users'.

@@ -18,7 +18,7 @@ type Metrics struct {
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "prewarm_changes_total", Help: "Changes that were told, by the way they came and outcome: needed, unknown_table, not_cached, no_shop, bad_shop, bad_key, not_rows, malformed.",
+			Name: "prewarm_changes_total", Help: "Changes that were told, by the way they came and outcome: needed, unknown_table, not_cached, switched_off, no_shop, bad_shop, bad_key, not_rows, malformed.",
 		}, []string{"via", "outcome"}),
 		rows: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "prewarm_refreshed_rows_total", Help: "Rows that were read again because they had changed, by dataset and what became of them: written, removed, rejected.",

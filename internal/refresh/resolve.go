@@ -28,6 +28,7 @@ const cachedKey = "!"
 const (
 	whyUnknown = "no dataset is read from it"
 	whyCold    = "the shop is not in the cache"
+	whyOff     = "the shop is switched off"
 	whyNoShop  = "it does not say which shop"
 	whyBadShop = "there can be no such shop"
 	whyBadKey  = "the key does not fit the dataset"

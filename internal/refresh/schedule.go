@@ -13,6 +13,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/ledger"
 	"github.com/prewarm-go/prewarm/internal/load"
+	"github.com/prewarm-go/prewarm/internal/shops"
 )
 
 // Finding is a dataset whose changed rows can be looked for.
@@ -39,6 +40,7 @@ type Scheduler struct {
 	Places   Places
 	Expire   config.Expire
 	Hold     func() string                                // why nothing may be done now, in the whole cluster; "": go on. nil: never
+	Enter    shops.Enter                                  // nil: nothing is broken off
 	Publish  func(ctx context.Context, shop string) error // tells how fresh a shop is now
 	Within   time.Duration                                // how late a refresh may be before it is told
 	Alerts   *alert.Dispatcher
@@ -140,8 +142,14 @@ func (s *Scheduler) each(ctx context.Context, due []ledger.Fresh) error {
 			defer func() { <-places }()
 			bounded, cancel := context.WithTimeout(ctx, workTime)
 			defer cancel()
-			if errs[i] = s.refresh(bounded, f); errs[i] == nil {
-				errs[i] = s.Publish(bounded, f.ShopID)
+			errs[i] = s.Enter.Do(bounded, f.ShopID, func(ctx context.Context) error {
+				if err := s.refresh(ctx, f); err != nil {
+					return err
+				}
+				return s.Publish(ctx, f.ShopID)
+			})
+			if errors.As(errs[i], new(*ledger.OffError)) {
+				errs[i] = nil
 			}
 		})
 	}

@@ -53,14 +53,14 @@ func (in *Intake) Accept(ctx context.Context, doc []byte, via, who string) (Take
 		}
 		in.Metrics.told(via, reason, 1)
 	}
-	cached, err := in.Ledger.CachedShops(ctx)
+	standing, err := in.standing(ctx)
 	if err != nil {
 		return Taken{}, err
 	}
 	var records []ledger.Change
 	for _, c := range changes {
 		needed := false
-		some := in.records(c, cached)
+		some := in.records(c, standing)
 		for _, r := range some {
 			r.Via, r.Who = via, cmp.Or(c.Who, who)
 			records = append(records, r)
@@ -74,6 +74,11 @@ func (in *Intake) Accept(ctx context.Context, doc []byte, via, who string) (Take
 			a.Unneeded[some[0].Why]++
 		}
 	}
+	for i, r := range records {
+		if off := standing.off[r.ShopID]; r.Why == whyOff && off != nil {
+			records[i].Why = off.Error() // by whom, and why
+		}
+	}
 	if err := in.Ledger.SaveChanges(ctx, records); err != nil {
 		return Taken{}, err
 	}
@@ -84,21 +89,43 @@ func (in *Intake) Accept(ctx context.Context, doc []byte, via, who string) (Take
 	return a, nil
 }
 
+// standing is how shops stand when changes are told.
+type standing struct {
+	cached map[string]bool
+	off    map[string]*ledger.OffError
+}
+
+func (in *Intake) standing(ctx context.Context) (s standing, err error) {
+	if s.cached, err = in.Ledger.CachedShops(ctx); err == nil {
+		s.off, err = in.Ledger.Off(ctx)
+	}
+	return s, err
+}
+
+// unneeded says why a change of a row needs nothing, or "".
+func (s standing) unneeded(p ledger.Pending) string {
+	switch {
+	case s.off[p.ShopID] != nil:
+		return whyOff
+	case !s.cached[p.ShopID]:
+		return whyCold
+	}
+	return ""
+}
+
 // reasons are what metrics call them.
-var reasons = map[string]string{whyUnknown: "unknown_table", whyCold: "not_cached", whyNoShop: "no_shop", whyBadShop: "bad_shop", whyBadKey: "bad_key", change.ErrNotRows.Error(): "not_rows"}
+var reasons = map[string]string{whyUnknown: "unknown_table", whyCold: "not_cached", whyOff: "switched_off", whyNoShop: "no_shop", whyBadShop: "bad_shop", whyBadKey: "bad_key", change.ErrNotRows.Error(): "not_rows"}
 
 // records are at least one: what is to be done, or why nothing is.
-func (in *Intake) records(c change.Change, cached map[string]bool) []ledger.Change {
+func (in *Intake) records(c change.Change, shops standing) []ledger.Change {
 	keep := secrecyOf(in.Datasets, c)
 	base := ledger.Change{About: c.About(), Dataset: c.Dataset, ShopID: plain(c.Shop), Op: c.Op, Before: keep.told(c.Before), After: keep.told(c.After), ChangedAt: c.At}
 	rows, why := resolve(in.Datasets, c)
 	var all []ledger.Change
-	for _, p := range everyShop(rows, cached) {
+	for _, p := range everyShop(rows, shops.cached) {
 		r := base
-		r.ShopID, r.Dataset, r.RowKey, r.Urgent, r.Needed = p.ShopID, p.Dataset, p.RowKey, p.Urgent, cached[p.ShopID]
-		if !r.Needed {
-			r.Why = whyCold
-		}
+		r.ShopID, r.Dataset, r.RowKey, r.Urgent, r.Why = p.ShopID, p.Dataset, p.RowKey, p.Urgent, shops.unneeded(p)
+		r.Needed = r.Why == ""
 		all = append(all, r)
 	}
 	if len(all) == 0 {
@@ -135,7 +162,7 @@ func everyShop(rows []ledger.Pending, cached map[string]bool) []ledger.Pending {
 // Take takes in changes that a feed told of, and how far it has been read with them. What they were is not recorded: the
 // feed itself can be read again.
 func (in *Intake) Take(ctx context.Context, changes []change.Change, via string, feed ledger.Feed) error {
-	cached, err := in.Ledger.CachedShops(ctx)
+	standing, err := in.standing(ctx)
 	if err != nil {
 		return err
 	}
@@ -143,8 +170,8 @@ func (in *Intake) Take(ctx context.Context, changes []change.Change, via string,
 	for _, c := range changes {
 		some, why := resolve(in.Datasets, c)
 		needed := 0
-		for _, p := range everyShop(some, cached) {
-			if cached[p.ShopID] {
+		for _, p := range everyShop(some, standing.cached) {
+			if why = standing.unneeded(p); why == "" {
 				rows[p] = true
 				needed++
 			}

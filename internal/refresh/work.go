@@ -14,6 +14,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/ledger"
 	"github.com/prewarm-go/prewarm/internal/load"
+	"github.com/prewarm-go/prewarm/internal/shops"
 )
 
 const (
@@ -42,6 +43,7 @@ type Worker struct {
 	Expire   config.Expire
 	Pod      string
 	Hold     func() string // why nothing may be done now, in the whole cluster; "": go on. nil: never
+	Enter    shops.Enter   // nil: nothing is broken off
 	Alerts   *alert.Dispatcher
 	Metrics  *Metrics
 	Log      *slog.Logger
@@ -158,6 +160,9 @@ func (w *Worker) work(ctx context.Context, g ledger.Group, rows []ledger.Pending
 	defer cancel()
 	began := time.Now()
 	again, err := w.group(ctx, g, rows, cached)
+	if errors.As(err, new(*ledger.OffError)) {
+		return time.Now() // which has taken its rows off the list
+	}
 	if err == nil {
 		err = w.Ledger.Handled(ctx, rows, upto, w.Pod)
 	}
@@ -191,6 +196,14 @@ func (w *Worker) group(ctx context.Context, g ledger.Group, rows []ledger.Pendin
 	if !known || !cached {
 		return 0, nil // its keys are not prewarm's to keep any more
 	}
+	err = w.Enter.Do(ctx, g.ShopID, func(ctx context.Context) (err error) {
+		again, err = w.read(ctx, g, d, rows)
+		return err
+	})
+	return again, err
+}
+
+func (w *Worker) read(ctx context.Context, g ledger.Group, d Dataset, rows []ledger.Pending) (again time.Duration, err error) {
 	ends, err := w.Ledger.Ends(ctx, g.ShopID)
 	if err != nil {
 		return 0, err

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/prewarm-go/prewarm/internal/api"
+)
+
+type shopCmd struct {
+	remote
+	Shop   string `arg:"" optional:"" help:"The shop's id; without it, the shops that are not kept as all others are listed."`
+	Do     string `arg:"" optional:"" enum:"show,off,on" default:"show" help:"show, off or on."`
+	Remove bool   `help:"With off: its keys are removed."`
+	Expire bool   `help:"With off: its keys are left until they expire."`
+	Reason string `placeholder:"TEXT" help:"Why; recorded with who did it."`
+}
+
+// Help is shown by `prewarm shop --help`.
+func (shopCmd) Help() string {
+	return `off calls off the shop's runs; from then on it is neither read nor written, whatever is announced. on takes its broadcasts again from
+then on; those that were announced before must be announced again.`
+}
+
+func (c *shopCmd) Run(t *terminal) error {
+	if err := c.check(); err != nil {
+		return usageError{err}
+	}
+	if c.Shop == "" {
+		return c.list(t)
+	}
+	path := "/v1/shops/" + url.PathEscape(c.Shop) + "/settings"
+	var is api.ShopSettings
+	if err := c.ask(t, http.MethodGet, path, nil, &is); err != nil {
+		return err
+	}
+	if c.Do != "show" {
+		set := api.ShopSet{Off: c.Do == "off", Version: is.Version, Reason: c.Reason}
+		switch {
+		case c.Remove:
+			set.Keys = "remove"
+		case c.Expire:
+			set.Keys = "expire"
+		}
+		body, err := json.Marshal(set)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		if err := c.ask(t, http.MethodPut, path, bytes.NewReader(body), &is); err != nil {
+			return err
+		}
+	}
+	if c.JSON {
+		return printJSON(t.out, is)
+	}
+	showShop(t, is)
+	return nil
+}
+
+func (c *shopCmd) check() error {
+	switch {
+	case c.Do == "off" && c.Remove == c.Expire:
+		return errors.New("say what becomes of the shop's keys: --remove or --expire")
+	case c.Do != "off" && (c.Remove || c.Expire):
+		return errors.New("--remove and --expire are for off")
+	case c.Do != "show" && strings.TrimSpace(c.Reason) == "":
+		return errors.New("say why: --reason TEXT")
+	case c.Do == "show" && c.Reason != "":
+		return errors.New("--reason is for off and on")
+	}
+	return nil
+}
+
+func (c *shopCmd) list(t *terminal) error {
+	var list api.ShopList
+	if err := c.ask(t, http.MethodGet, "/v1/shops", nil, &list); err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(t.out, list)
+	}
+	if len(list.Shops) == 0 {
+		fmt.Fprintln(t.out, "all shops are on")
+	}
+	for _, s := range list.Shops {
+		showShop(t, s)
+	}
+	return nil
+}
+
+func showShop(t *terminal, s api.ShopSettings) {
+	state := "on"
+	if s.Off {
+		state = "off; its keys " + map[string]string{"remove": "are removed", "expire": "are left to expire"}[s.Keys]
+	}
+	fmt.Fprintf(t.out, "shop %s is %s", clean(s.ShopID), state)
+	if s.Version > 0 {
+		fmt.Fprintf(t.out, ", since %s, by %s: %s", clock(s.ChangedAt), clean(s.Who), clean(s.Why))
+	}
+	fmt.Fprintln(t.out)
+	if s.Cancelled > 0 {
+		fmt.Fprintf(t.out, "  %d runs called off\n", s.Cancelled)
+	}
+	if r := s.Removal; r != nil {
+		fmt.Fprintf(t.out, "  removal %s, %d keys so far", r.State, r.Removed)
+		if r.LastError != "" {
+			fmt.Fprintf(t.out, ": %s", clean(r.LastError))
+		}
+		fmt.Fprintln(t.out)
+		for _, l := range r.Left {
+			fmt.Fprintf(t.out, "  left to expire: %s: %s\n", clean(l.Dataset), clean(l.Why))
+		}
+	}
+	if s.Note != "" {
+		fmt.Fprintf(t.out, "  %s\n", clean(s.Note))
+	}
+}

@@ -1,0 +1,127 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/prewarm-go/prewarm/internal/ledger"
+)
+
+// Shops shows and changes how shops are kept in the cache. Errors are ErrInvalid, ledger.ErrState, which says who was faster, or
+// of a server that does not answer.
+type Shops interface {
+	// Shops are those whose settings are not as all others'.
+	Shops(ctx context.Context) ([]ledger.Shop, error)
+	Shop(ctx context.Context, id string) (ledger.Shop, error)
+	// SetShop changes settings that still have the version.
+	SetShop(ctx context.Context, id string, version int64, to ledger.Settings, by ledger.By) (ledger.Turned, error)
+}
+
+// ShopSettings answers GET /v1/shops/{shop}/settings.
+type ShopSettings struct {
+	ShopID    string     `json:"shop_id"`
+	Off       bool       `json:"off" doc:"it is not warmed, whatever is announced"`
+	Keys      string     `json:"keys" enum:"remove,expire," doc:"what becomes of its keys while it is off; empty: it is on"`
+	Version   int64      `json:"version" doc:"grows with each change; to be sent with the next one. 0: nothing was ever said of the shop"`
+	Who       string     `json:"who" doc:"changed it last"`
+	Why       string     `json:"reason"`
+	ChangedAt *time.Time `json:"changed_at"`
+	Removal   *Removal   `json:"removal" doc:"of its keys; null: none was asked for since it was switched off"`
+	Cancelled int        `json:"cancelled" doc:"runs that this call has called off"`
+	Note      string     `json:"note" doc:"what is to be done now; empty: nothing"`
+}
+
+// Removal is the removal of a shop's keys.
+type Removal struct {
+	State      string            `json:"state" enum:"waiting,running,done"`
+	Removed    int64             `json:"removed" doc:"keys so far"`
+	Left       []ledger.LeftOver `json:"left_to_expire" doc:"datasets whose keys are not removed, and why"`
+	LastError  string            `json:"last_error" doc:"why it waits; empty: it does not"`
+	FinishedAt *time.Time        `json:"finished_at"`
+}
+
+// ShopList answers GET /v1/shops.
+type ShopList struct {
+	Shops []ShopSettings `json:"shops" doc:"whose settings are not as all others'"`
+}
+
+// ShopSet is the body of PUT /v1/shops/{shop}/settings.
+type ShopSet struct {
+	Off     bool   `json:"off,omitempty" doc:"switch it off: its runs are called off, and nothing is read or written for it any more"`
+	Keys    string `json:"keys,omitempty" enum:"remove,expire" doc:"with off: what becomes of its keys"`
+	Version int64  `json:"version" minimum:"0" doc:"of the settings that are replaced, as they were read"`
+	Reason  string `json:"reason" minLength:"1" maxLength:"500" doc:"why; recorded with who did it"`
+}
+
+// onNote is what is to be done when a shop was switched on.
+const onNote = "its broadcasts are taken again from now on; those that were announced before must be announced again, or the shop warmed by hand: POST /v1/shops/{shop}/warm"
+
+// shops registers what is about the settings of shops.
+func (a *API) shops(h huma.API) {
+	const path = "/v1/shops/{shop}/settings"
+	huma.Register(h, op(http.MethodGet, "/v1/shops", "list-shops", "The shops that are not kept as all others are"),
+		func(ctx context.Context, _ *struct{}) (*out[ShopList], error) {
+			all, err := a.deps.Shops.Shops(ctx)
+			list := ShopList{Shops: make([]ShopSettings, len(all))}
+			for i, sh := range all {
+				list.Shops[i] = settingsOf(sh)
+			}
+			return answer(list, err)
+		})
+	huma.Register(h, op(http.MethodGet, path, "get-shop", "How a shop is kept"),
+		func(ctx context.Context, in *struct {
+			Shop string `path:"shop" minLength:"1" maxLength:"128" doc:"the shop's id"`
+		}) (*out[ShopSettings], error) {
+			sh, err := a.deps.Shops.Shop(ctx, in.Shop)
+			return answer(settingsOf(sh), err)
+		})
+	huma.Register(h, op(http.MethodPut, path, "set-shop", "Replace how a shop is kept: switch it off, or on", http.StatusConflict),
+		func(ctx context.Context, in *struct {
+			Shop string `path:"shop" minLength:"1" maxLength:"128" doc:"the shop's id"`
+			Body ShopSet
+		}) (*out[ShopSettings], error) {
+			to := ledger.Settings{Off: in.Body.Off, Keys: in.Body.Keys}
+			if to.Off != (to.Keys != "") {
+				return nil, huma.Error422UnprocessableEntity("say what becomes of the keys of a shop that is off, keys: remove or expire, and only of one")
+			}
+			return a.setShop(ctx, in.Shop, in.Body.Version, to, in.Body.Reason)
+		})
+	huma.Register(h, op(http.MethodDelete, path, "clear-shop", "Keep a shop as all others are, which switches it on", http.StatusConflict),
+		func(ctx context.Context, in *struct {
+			Shop    string `path:"shop" minLength:"1" maxLength:"128" doc:"the shop's id"`
+			Version int64  `query:"version" minimum:"0" required:"true" doc:"of the settings that are cleared, as they were read"`
+			Reason  string `query:"reason" minLength:"1" maxLength:"500" required:"true" doc:"why; recorded with who did it"`
+		}) (*out[ShopSettings], error) {
+			return a.setShop(ctx, in.Shop, in.Version, ledger.Settings{}, in.Reason)
+		})
+}
+
+func (a *API) setShop(ctx context.Context, shop string, version int64, to ledger.Settings, why string) (*out[ShopSettings], error) {
+	because(ctx, why)
+	turned, err := a.deps.Shops.SetShop(ctx, shop, version, to, ledger.By{Who: whoIs(ctx).name, Why: why})
+	if errors.Is(err, ledger.ErrRemoving) {
+		return nil, huma.Error409Conflict("the shop's keys are being removed, and the server that does it has not stopped yet; try again in a moment")
+	}
+	if err != nil {
+		return nil, failure(err)
+	}
+	changed(ctx, "was "+turned.Before.Settings.String()+"; is "+turned.After.Settings.String())
+	set := settingsOf(turned.After)
+	set.Cancelled = len(turned.Cancelled)
+	if turned.Before.Off && !to.Off {
+		set.Note = onNote
+	}
+	return answer(set, nil)
+}
+
+func settingsOf(sh ledger.Shop) ShopSettings {
+	set := ShopSettings{ShopID: sh.ID, Off: sh.Off, Keys: sh.Keys, Version: sh.Version, Who: sh.Who, Why: sh.Why, ChangedAt: at(sh.ChangedAt)}
+	if r := sh.Removal; r != nil && sh.Keys == ledger.KeysRemove {
+		set.Removal = &Removal{State: string(r.State), Removed: r.Removed, Left: append([]ledger.LeftOver{}, r.Left...), LastError: r.LastError, FinishedAt: at(r.FinishedAt)}
+	}
+	return set
+}

@@ -1,0 +1,76 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/prewarm-go/prewarm/internal/ledger"
+)
+
+// fakeShops knows one shop, as the ledger would.
+type fakeShops struct{ shop ledger.Shop }
+
+func (f *fakeShops) Shops(context.Context) ([]ledger.Shop, error) { return []ledger.Shop{f.shop}, nil }
+
+func (f *fakeShops) Shop(_ context.Context, id string) (ledger.Shop, error) {
+	f.shop.ID = id
+	return f.shop, nil
+}
+
+func (f *fakeShops) SetShop(_ context.Context, id string, version int64, to ledger.Settings, by ledger.By) (ledger.Turned, error) {
+	if strings.HasPrefix(id, "no") {
+		return ledger.Turned{}, fmt.Errorf("%w: it is not a number", ErrInvalid)
+	}
+	if version != f.shop.Version {
+		return ledger.Turned{}, fmt.Errorf("%w: changed by %s", ledger.ErrState, f.shop.Who)
+	}
+	before := f.shop
+	f.shop = ledger.Shop{ID: id, Settings: to, Version: version + 1, By: by, ChangedAt: noon}
+	turned := ledger.Turned{Before: before, After: f.shop}
+	if to.Off {
+		f.shop.Removal = &ledger.Removal{State: ledger.RemovalWaiting, Left: []ledger.LeftOver{{Dataset: "shop", Why: "its keys cannot be known"}}}
+		turned.After, turned.Cancelled = f.shop, []string{"r1", "r2"}
+	}
+	return turned, nil
+}
+
+func TestAShopIsSwitchedOffAndOnWithWhoAndWhyAndWhatItWas(t *testing.T) {
+	t.Parallel()
+	f := &fake{}
+	a := newAPI(t, f, tokens)
+	const path = "/v1/shops/1001/settings"
+	oper := bearer(operatorToken)
+	for body, want := range map[string]string{
+		`{"off": true, "version": 0, "reason": "leaving"}`:                                     "remove or expire",
+		`{"keys": "remove", "version": 0, "reason": "leaving"}`:                                "only of one",
+		`{"off": true, "keys": "remove", "version": 0}`:                                        "reason",
+		`{"off": true, "keys": "remove", "reason": "leaving"}`:                                 "version",
+		`{"off": true, "keys": "burn", "version": 0, "reason": "leaving"}`:                     "keys",
+		`{"off": true, "keys": "remove", "version": 0, "reason": "leaving", "until": "later"}`: "until",
+	} {
+		w := ask(a, "PUT", path, body, oper)
+		require.Equal(t, 422, w.Code, body)
+		require.Contains(t, w.Body.String(), want)
+	}
+	w := ask(a, "PUT", path, `{"off": true, "keys": "remove", "version": 0, "reason": "it leaves us"}`, oper)
+	require.Equal(t, 200, w.Code, w.Body)
+	is := object(t, w.Body.Bytes())
+	require.Equal(t, []any{true, "remove", 1.0, "on-call", "it leaves us", 2.0, ""}, []any{is["off"], is["keys"], is["version"], is["who"], is["reason"], is["cancelled"], is["note"]})
+	require.Equal(t, []any{map[string]any{"dataset": "shop", "why": "its keys cannot be known"}}, is["removal"].(map[string]any)["left_to_expire"])
+	last := f.actions[len(f.actions)-1]
+	require.Equal(t, []string{"PUT " + path, "it leaves us", "was on; is off, keys are removed"}, []string{last.Action, last.Reason, last.Change})
+
+	w = ask(a, "PUT", path, `{"version": 0, "reason": "a mistake"}`, oper)
+	require.Equal(t, 409, w.Code)
+	require.Contains(t, w.Body.String(), "changed by on-call")
+	w = ask(a, "DELETE", path+"?version=1&reason=back", "", oper)
+	require.Equal(t, 200, w.Code, w.Body)
+	is = object(t, w.Body.Bytes())
+	require.Equal(t, false, is["off"])
+	require.Contains(t, is["note"], "announced again")
+	require.Equal(t, 422, ask(a, "PUT", "/v1/shops/none/settings", `{"version": 1, "reason": "x"}`, oper).Code)
+}

@@ -1,0 +1,96 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/prewarm-go/prewarm/internal/api"
+	"github.com/prewarm-go/prewarm/internal/audit"
+	"github.com/prewarm-go/prewarm/internal/intake"
+	"github.com/prewarm-go/prewarm/internal/ledger"
+	"github.com/prewarm-go/prewarm/internal/plan"
+	"github.com/prewarm-go/prewarm/internal/shops"
+	"github.com/prewarm-go/prewarm/internal/source"
+	"github.com/prewarm-go/prewarm/workers"
+)
+
+// heedShops has what is done for a shop broken off when the shop is switched off.
+func (a *App) heedShops(planner *plan.Planner, handler *workers.LoadHandler, signals *workers.Signals) {
+	watch := &shops.Watch{Ledger: a.ledger, Log: a.log}
+	planner.Enter, a.fresh.worker.Enter, a.fresh.schedule.Enter = watch.Enter, watch.Enter, watch.Enter
+	a.intake.Shops = watchedShops{a.intake.Shops, watch}
+	signals.Look = func(ctx context.Context) error { return errors.Join(handler.Look(ctx), watch.Look(ctx)) }
+	a.watch = append(a.watch, watch.Run)
+}
+
+// watchedShops asks the sources about a shop until it is switched off.
+type watchedShops struct {
+	intake.Shops
+	watch *shops.Watch
+}
+
+func (w watchedShops) Known(ctx context.Context, shop string) (known bool, err error) {
+	err = w.watch.Enter(ctx, shop, func(ctx context.Context) (err error) {
+		known, err = w.Shops.Known(ctx, shop)
+		return err
+	})
+	return known, err
+}
+
+func (w watchedShops) Rows(ctx context.Context, shop string, upTo int64) (rows int64, err error) {
+	err = w.watch.Enter(ctx, shop, func(ctx context.Context) (err error) {
+		rows, err = w.Shops.Rows(ctx, shop, upTo)
+		return err
+	})
+	return rows, err
+}
+
+func (w watchedShops) Estimate(ctx context.Context, shop string) (rows map[string]int64, err error) {
+	err = w.watch.Enter(ctx, shop, func(ctx context.Context) (err error) {
+		rows, err = w.Shops.Estimate(ctx, shop)
+		return err
+	})
+	return rows, err
+}
+
+// remover removes the keys of shops that were switched off while this pod leads.
+func (a *App) remover(bound []*source.Bound) *audit.Remover {
+	r := &audit.Remover{Ledger: a.ledger, Proceed: (&auditGate{a: a}).proceed, Rest: audit.DefaultRest, Owner: a.id, Log: a.log}
+	for _, client := range a.caches.All() {
+		r.Caches = append(r.Caches, client)
+	}
+	for _, b := range bound {
+		r.Datasets = append(r.Datasets, b)
+	}
+	return r
+}
+
+// shopSettings is what the API may do with the settings of shops.
+type shopSettings struct{ a *App }
+
+var _ api.Shops = shopSettings{}
+
+func (x shopSettings) Shops(ctx context.Context) ([]ledger.Shop, error) { return x.a.ledger.Shops(ctx) }
+
+func (x shopSettings) Shop(ctx context.Context, id string) (ledger.Shop, error) {
+	if err := x.check(id); err != nil {
+		return ledger.Shop{}, err
+	}
+	return x.a.ledger.Shop(ctx, id)
+}
+
+func (x shopSettings) SetShop(ctx context.Context, id string, version int64, to ledger.Settings, by ledger.By) (ledger.Turned, error) {
+	if err := x.check(id); err != nil {
+		return ledger.Turned{}, err
+	}
+	return x.a.intake.SetShop(ctx, id, version, to, by)
+}
+
+// check refuses what cannot be a shop's id: it would be switched off under a name that no broadcast has.
+func (x shopSettings) check(id string) error {
+	if err := x.a.intake.Shops.CheckShop(id); err != nil {
+		return fmt.Errorf("%w: %w", api.ErrInvalid, err)
+	}
+	return nil
+}
