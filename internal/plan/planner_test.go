@@ -18,6 +18,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/ledger"
 	"github.com/prewarm-go/prewarm/internal/queue"
 	"github.com/prewarm-go/prewarm/internal/redisconn"
+	"github.com/prewarm-go/prewarm/internal/shops"
 	"github.com/prewarm-go/prewarm/internal/source"
 	"github.com/prewarm-go/prewarm/internal/testenv"
 	"github.com/prewarm-go/prewarm/tasks"
@@ -193,6 +194,24 @@ func TestARunThatHasMovedOnIsNotPlanned(t *testing.T) {
 	}
 	e.Datasets = []Dataset{d}
 	require.NoError(t, e.Plan(t.Context(), run.ID, run.Epoch))
+	require.NoError(t, e.Plan(t.Context(), run.ID, run.Epoch))
+	e.requirePlan(t, run, 0)
+}
+
+func TestAPlanInHandIsBrokenOffWhenTheShopIsSwitchedOff(t *testing.T) {
+	t.Parallel()
+	d := users(25)
+	e := newEnv(t, d)
+	watch := &shops.Watch{Ledger: e.Ledger, Log: e.Log}
+	e.Enter = watch.Enter
+	run := e.run(t)
+	e.Begin = func(ctx context.Context, shop string) error {
+		_, err := e.Ledger.SetShop(ctx, shop, 0, ledger.Settings{Off: true, Keys: ledger.KeysExpire}, ledger.By{Who: "test"})
+		require.NoError(t, err)
+		require.NoError(t, watch.Look(ctx))
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	require.NoError(t, e.Plan(t.Context(), run.ID, run.Epoch))
 	e.requirePlan(t, run, 0)
 }
