@@ -79,12 +79,24 @@ freshness: servers ## how late changes are in the cache, with the binlog and wit
 	PREWARM_REQUIRE_SERVERS=1 PREWARM_RACES=$(RACES) go test ./internal/load -run TestARowThatLeftDoesNotComeBack -count=1 -v -timeout 2h
 
 # How fast it is here, beside a plain loop and the servers' own programs: make bench JSON=bin/bench.json ROWS=2000000 RUNS=9
+# SHAPE is what the data are like: mixed, one, many (small shops), wide (200 columns), large (rows of 100 KB).
 ROWS ?= 600000
 RUNS ?= 5
+SHAPE ?= mixed
 
 .PHONY: bench
 bench: ## rows per second and CPU beside a plain loop and the shell, on private servers; minutes
-	go run ./internal/bench -rows $(ROWS) -runs $(RUNS) $(if $(JSON),-json $(JSON))
+	go run ./internal/bench -rows $(ROWS) -runs $(RUNS) -shape $(SHAPE) $(if $(JSON),-json $(JSON))
+
+# The legs one by one. What `make bench-legs OUT=bin/before.txt` has written is compared by `make bench-legs OUT=bin/after.txt WITH=bin/before.txt`.
+OUT ?= bin/legs.txt
+COUNT ?= 6
+
+.PHONY: bench-legs
+bench-legs: servers ## reading, encoding and writing by themselves, as Go benchmarks; WITH=FILE compares by benchstat
+	@mkdir -p $(dir $(OUT))
+	PREWARM_REQUIRE_SERVERS=1 go test -run '^$$' -bench 'Page$$|Row$$|Write|Modes|ReadKeys' -count $(COUNT) ./internal/source ./internal/dataset ./internal/cache ./internal/load | tee $(OUT)
+	$(if $(WITH),go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da $(WITH) $(OUT))
 
 .PHONY: check
 check: ## formatting, go vet, and what the production binary links

@@ -28,9 +28,13 @@ func main() {
 	flag.StringVar(&o.program, "program", "", "the prewarm to measure; default: it is built from the source here")
 	flag.StringVar(&o.only, "only", "", "contenders, with commas; default: all")
 	flag.StringVar(&o.policy, "policy", "", "more of the configuration's policy section, such as 'page_rows: 500, page_rows_max: 500'")
+	flag.StringVar(&o.shape, "shape", "mixed", "what the data are like: "+shapeNames())
 	flag.StringVar(&o.profile, "profile", "", "file for a CPU profile of the pipeline in this process; nothing else is measured")
 	widths := flag.String("widths", "1,2,4", "widths of the product")
 	flag.Parse()
+	if _, ok := shapes[o.shape]; !ok {
+		fatal(fmt.Errorf("-shape %s is none of %s", o.shape, shapeNames()))
+	}
 	for _, text := range strings.Split(*widths, ",") {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
@@ -53,7 +57,7 @@ func fatal(err error) {
 type options struct {
 	rows, runs             int
 	json, program, profile string
-	only, policy           string
+	only, policy, shape    string
 	widths                 []int
 }
 
@@ -97,9 +101,15 @@ func run(ctx context.Context, o options) (err error) {
 }
 
 func (s *stand) contenders(o options) []contender {
-	list := []contender{{"loop", s.loop}, {"shell", s.shell}}
+	var list []contender
+	if !s.shape.odd {
+		list = append(list, contender{"loop", s.loop}, contender{"shell", s.shell})
+	}
 	for _, w := range o.widths {
 		list = append(list, contender{fmt.Sprintf("product_%d", w), func(ctx context.Context) (figures, error) { return s.product(ctx, w, "") }})
+	}
+	if s.shape.odd {
+		return list
 	}
 	for _, name := range []string{"full", "no_ledger", "no_metrics"} {
 		list = append(list, contender{"pipeline_" + name, func(ctx context.Context) (figures, error) { return s.pipeline(ctx, name) }})

@@ -50,7 +50,7 @@ func (s *stand) watch(ctx context.Context, client func() (float64, error), keys 
 const tick = 3 * time.Millisecond
 
 func (s *stand) await(ctx context.Context, keys int) error {
-	limit := time.Now().Add(5 * time.Minute)
+	limit := time.Now().Add(5*time.Minute + time.Duration(s.o.rows)*100*time.Microsecond)
 	for {
 		n, err := s.redis.DBSize(ctx).Result()
 		if err != nil {

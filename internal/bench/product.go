@@ -98,7 +98,7 @@ func (s *stand) serve(ctx context.Context, width int, trip string) (*pod, string
 	if s.o.policy != "" {
 		policy = ", " + s.o.policy
 	}
-	text := fmt.Sprintf(configuration, w.queue, w.cache, w.db, ledger, sourceSchema, width, policy, strings.Join(columns, ", "))
+	text := fmt.Sprintf(configuration, w.queue, w.cache, w.db, ledger, sourceSchema, width, policy, strings.Join(s.shape.columns, ", "))
 	file := filepath.Join(s.dir, "prewarm.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, "", err
