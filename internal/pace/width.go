@@ -91,6 +91,7 @@ type State struct {
 	LowSince  time.Time `json:"low_since"`  // the need has been below the width; zero: it is not
 	LowMost   int       `json:"low_most"`   // the greatest need since then
 	Before    Blame     `json:"before"`     // what stood before the last shrinks
+	Crowd     time.Time `json:"crowd"`      // others' load last stopped the work
 	Stopped   bool      `json:"stopped"`    // by the guard
 	Kept      bool      `json:"kept"`       // that stop keeps the width
 	PodsAsked int       `json:"pods_asked"` // PodsWanted's
@@ -204,7 +205,11 @@ func (s State) heed(in Input, w config.Width) State {
 	s.Stopped = in.Guard.Zone == guard.Stop
 	s.Kept = s.Stopped && in.Guard.Keep
 	if s.Kept && !wasKept && in.Now.Sub(s.Shrunk) <= settle {
+		s.Width = max(s.Width, s.Before.Width)
 		s = s.acquit()
+	}
+	if s.Kept {
+		s.Crowd = in.Now
 	}
 	switch in.Guard.Zone {
 	case guard.Stop:
@@ -234,6 +239,9 @@ func (s State) heed(in Input, w config.Width) State {
 		s.Spoken = in.Now
 		s.Limit = least(s.Limit, s.Width)
 	default:
+		if s.inItsWake() { // the width was cut, and grows again as it grew
+			s = s.acquit()
+		}
 		if in.Now.Sub(s.Spoken) >= forget {
 			s.Knee, s.Failures = 0, 0
 		}
@@ -241,14 +249,19 @@ func (s State) heed(in Input, w config.Width) State {
 	return s
 }
 
-// acquit takes back what the width was just blamed for: servers are slow before it is known that it is a crowd that makes
-// them so, and when the crowd has gone they bear what they bore.
+// acquit takes back what the width was blamed for: servers are slow before it is known that it is a crowd that makes them so,
+// and for some seconds after it has gone; then they bear what they bore.
 func (s State) acquit() State {
 	if b := s.Before; b.Width > 0 {
-		s.Width, s.Limit, s.Knee, s.Failures = b.Width, b.Limit, b.Knee, b.Failures
+		s.Limit, s.Knee, s.Failures = b.Limit, b.Knee, b.Failures
 		s.Shrunk, s.Sharpness, s.Before = time.Time{}, 0, Blame{}
 	}
 	return s
+}
+
+// inItsWake says whether the last shrink came just after a crowd.
+func (s State) inItsWake() bool {
+	return s.Shrunk.After(s.Crowd) && s.Shrunk.Sub(s.Crowd) <= settle
 }
 
 func (s State) shrink(now time.Time, to int, factor float64) State {

@@ -331,6 +331,7 @@ func TestACrowdTakesTheBlameForWhatWasFeltBeforeItWasSeen(t *testing.T) {
 	require.Equal(t, was.Knee, l.state.Knee)
 	require.Equal(t, was.Failures, l.state.Failures)
 
+	l.run(int(settle/Tick) + 1)
 	l.input.Guard = zone(guard.Shrink, 0.5)
 	l.run(1)
 	l.input.Guard = green
@@ -339,4 +340,26 @@ func TestACrowdTakesTheBlameForWhatWasFeltBeforeItWasSeen(t *testing.T) {
 	l.input.Guard = crowd
 	require.Equal(t, []int{shrunk}, l.run(1), "that was long before")
 	require.Positive(t, l.state.Limit)
+}
+
+func TestTheWakeOfACrowdIsNotBlamedOnTheWidth(t *testing.T) {
+	t.Parallel()
+	l := newLaw(20)
+	l.run(30)
+	was := l.state
+	l.input.Guard = guard.Verdict{Zone: guard.Stop, Factor: 1, Keep: true}
+	l.run(5)
+	l.input.Guard = zone(guard.Shrink, 0.5)
+	require.Equal(t, []int{10}, l.run(1), "it is cut all the same")
+	l.input.Guard = zone(guard.Shrink, 0.2)
+	require.Equal(t, []int{2}, l.run(1))
+	l.input.Guard = green
+	require.Equal(t, []int{3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 20}, l.run(11), "and grows again as it grew")
+	require.Equal(t, was.Limit, l.state.Limit)
+	require.Equal(t, was.Knee, l.state.Knee)
+
+	l.input.Guard = zone(guard.Shrink, 0.5)
+	l.run(1)
+	l.input.Guard = green
+	require.Equal(t, []int{10, 10, 10}, l.run(3), "that one is its own")
 }
