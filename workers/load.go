@@ -223,7 +223,7 @@ func (h *LoadHandler) load(ctx context.Context, run ledger.Run, u ledger.Unit, h
 		return ledger.StillOpen, &unknownDataset{u.Dataset}
 	}
 	// A shop may have a longer broadcast that is ready already; its keys must not expire earlier because of this one.
-	ends, err := h.Ledger.Ends(ctx, run.ShopID)
+	ends, err := h.Ledger.Ends(ctx, run.ShopID, u.Dataset)
 	if err != nil {
 		return ledger.StillOpen, err
 	}

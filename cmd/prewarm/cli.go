@@ -33,7 +33,7 @@ type cli struct {
 	Cancel  cancelCmd  `cmd:"" help:"Call off a run, a shop's runs, or all."`
 	Pause   pauseCmd   `cmd:"" help:"Stop a run, a shop or everything at the next page."`
 	Resume  resumeCmd  `cmd:"" help:"Let go on what was paused."`
-	Shop    shopCmd    `cmd:"" help:"Show whether a shop is kept in the cache at all, or switch it off or on."`
+	Shop    shopCmd    `cmd:"" help:"Show how a shop is kept in the cache, switch it off or on, or say which datasets it has."`
 	Status  statusCmd  `cmd:"" help:"Show the cluster: pods, slots, runs, alerts."`
 	Alerts  alertsCmd  `cmd:"" help:"List alerts, or send a test to the alert sinks."`
 	Width   widthCmd   `cmd:"" help:"Show how many slots are in use and why, or set that by hand for a while."`

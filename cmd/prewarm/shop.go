@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/prewarm-go/prewarm/internal/api"
@@ -14,17 +15,18 @@ import (
 
 type shopCmd struct {
 	remote
-	Shop   string `arg:"" optional:"" help:"The shop's id; without it, the shops that are not kept as all others are listed."`
-	Do     string `arg:"" optional:"" enum:"show,off,on" default:"show" help:"show, off or on."`
-	Remove bool   `help:"With off: its keys are removed."`
-	Expire bool   `help:"With off: its keys are left until they expire."`
-	Reason string `placeholder:"TEXT" help:"Why; recorded with who did it."`
+	Shop     string   `arg:"" optional:"" help:"The shop's id; without it, the shops that are not kept as all others are listed."`
+	Do       string   `arg:"" optional:"" enum:"show,off,on,set" default:"show" help:"show, off, on or set."`
+	Remove   bool     `help:"With off: its keys are removed."`
+	Expire   bool     `help:"With off: its keys are left until they expire."`
+	Datasets []string `placeholder:"NAME,…" help:"With set: only these datasets are warmed, in runs that are planned from then on; all: all."`
+	Reason   string   `placeholder:"TEXT" help:"Why; recorded with who did it."`
 }
 
 // Help is shown by `prewarm shop --help`.
 func (shopCmd) Help() string {
 	return `off calls off the shop's runs; from then on it is neither read nor written, whatever is announced. on takes its broadcasts again from
-then on; those that were announced before must be announced again.`
+then on; those that were announced before must be announced again. set says which of the datasets the shop has.`
 }
 
 func (c *shopCmd) Run(t *terminal) error {
@@ -40,14 +42,7 @@ func (c *shopCmd) Run(t *terminal) error {
 		return err
 	}
 	if c.Do != "show" {
-		set := api.ShopSet{Off: c.Do == "off", Version: is.Version, Reason: c.Reason}
-		switch {
-		case c.Remove:
-			set.Keys = "remove"
-		case c.Expire:
-			set.Keys = "expire"
-		}
-		body, err := json.Marshal(set)
+		body, err := json.Marshal(c.change(is))
 		if err != nil {
 			return fmt.Errorf("encode request: %w", err)
 		}
@@ -62,8 +57,35 @@ func (c *shopCmd) Run(t *terminal) error {
 	return nil
 }
 
+// change is what replaces a shop's settings: what nothing is said of stays.
+func (c *shopCmd) change(is api.ShopSettings) api.ShopSet {
+	set := api.ShopSet{Off: is.Off, Keys: is.Keys, Datasets: is.Datasets, Version: is.Version, Reason: c.Reason}
+	switch {
+	case c.Do == "on":
+		set.Off, set.Keys = false, ""
+	case c.Remove:
+		set.Off, set.Keys = true, "remove"
+	case c.Expire:
+		set.Off, set.Keys = true, "expire"
+	}
+	switch {
+	case slices.Equal(c.Datasets, []string{allDatasets}):
+		set.Datasets = nil
+	case len(c.Datasets) > 0:
+		set.Datasets = c.Datasets
+	}
+	return set
+}
+
+// allDatasets takes the setting back.
+const allDatasets = "all"
+
 func (c *shopCmd) check() error {
 	switch {
+	case c.Do == "set" && len(c.Datasets) == 0:
+		return errors.New("say what is to be set: --datasets NAME,… or --datasets all")
+	case c.Do != "set" && len(c.Datasets) > 0:
+		return errors.New("--datasets is for set")
 	case c.Do == "off" && c.Remove == c.Expire:
 		return errors.New("say what becomes of the shop's keys: --remove or --expire")
 	case c.Do != "off" && (c.Remove || c.Expire):
@@ -71,7 +93,7 @@ func (c *shopCmd) check() error {
 	case c.Do != "show" && strings.TrimSpace(c.Reason) == "":
 		return errors.New("say why: --reason TEXT")
 	case c.Do == "show" && c.Reason != "":
-		return errors.New("--reason is for off and on")
+		return errors.New("--reason is for off, on and set")
 	}
 	return nil
 }
@@ -97,6 +119,9 @@ func showShop(t *terminal, s api.ShopSettings) {
 	state := "on"
 	if s.Off {
 		state = "off; its keys " + map[string]string{"remove": "are removed", "expire": "are left to expire"}[s.Keys]
+	}
+	if len(s.Datasets) > 0 {
+		state += ", only with " + clean(strings.Join(s.Datasets, ", "))
 	}
 	fmt.Fprintf(t.out, "shop %s is %s", clean(s.ShopID), state)
 	if s.Version > 0 {

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/prewarm-go/prewarm/internal/api"
 )
 
 const oneShop = `{"shop_id": "1001", "off": true, "keys": "remove", "version": 1, "who": "on-call", "reason": "it leaves", "changed_at": "2026-05-01T12:00:00Z",
@@ -20,7 +22,27 @@ func TestAShopIsShownWithWhoAndWhatBecomesOfItsKeys(t *testing.T) {
 	none := serverWith(t, 200, map[string]string{"GET /v1/shops": `{"shops": []}`})
 	require.Equal(t, "all shops are on\n", prewarm(t, "", "shop", "--server", none.URL).out)
 	for _, args := range [][]string{{"1001", "off", "--reason", "x"}, {"1001", "off", "--remove", "--expire", "--reason", "x"}, {"1001", "off", "--remove"},
-		{"1001", "on"}, {"1001", "on", "--remove", "--reason", "x"}, {"1001", "--reason", "x"}, {"1001", "up"}} {
+		{"1001", "on"}, {"1001", "set", "--reason", "x"}, {"1001", "set", "--datasets", "users"}, {"1001", "on", "--datasets", "users", "--reason", "x"}, {"1001", "on", "--remove", "--reason", "x"}, {"1001", "--reason", "x"}, {"1001", "up"}} {
 		require.Equal(t, exitUsage, prewarm(t, "", append([]string{"shop", "--server", s.URL}, args...)...).code, args)
 	}
+}
+
+func TestWhatNothingIsSaidOfStaysAsItIs(t *testing.T) {
+	t.Parallel()
+	is := api.ShopSettings{Off: true, Keys: "expire", Datasets: []string{"shop"}, Version: 4}
+	for _, c := range []struct {
+		cmd  shopCmd
+		want api.ShopSet
+	}{
+		{shopCmd{Do: "on"}, api.ShopSet{Datasets: []string{"shop"}}},
+		{shopCmd{Do: "off", Remove: true}, api.ShopSet{Off: true, Keys: "remove", Datasets: []string{"shop"}}},
+		{shopCmd{Do: "set", Datasets: []string{"users", "shop"}}, api.ShopSet{Off: true, Keys: "expire", Datasets: []string{"users", "shop"}}},
+		{shopCmd{Do: "set", Datasets: []string{"all"}}, api.ShopSet{Off: true, Keys: "expire"}},
+	} {
+		c.cmd.Reason, c.want.Reason, c.want.Version = "x", "x", 4
+		require.NoError(t, c.cmd.check())
+		require.Equal(t, c.want, c.cmd.change(is))
+	}
+	s := serverWith(t, 200, map[string]string{"GET /v1/shops/1001/settings": `{"shop_id": "1001", "datasets": ["shop", "users"], "version": 0}`})
+	require.Equal(t, "shop 1001 is on, only with shop, users\n", prewarm(t, "", "shop", "1001", "--server", s.URL).out)
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -26,6 +27,7 @@ type ShopSettings struct {
 	ShopID    string     `json:"shop_id"`
 	Off       bool       `json:"off" doc:"it is not warmed, whatever is announced"`
 	Keys      string     `json:"keys" enum:"remove,expire," doc:"what becomes of its keys while it is off; empty: it is on"`
+	Datasets  []string   `json:"datasets" doc:"only these of the configured datasets are warmed; null: all"`
 	Version   int64      `json:"version" doc:"grows with each change; to be sent with the next one. 0: nothing was ever said of the shop"`
 	Who       string     `json:"who" doc:"changed it last"`
 	Why       string     `json:"reason"`
@@ -51,11 +53,29 @@ type ShopList struct {
 
 // ShopSet is the body of PUT /v1/shops/{shop}/settings.
 type ShopSet struct {
-	Off     bool   `json:"off,omitempty" doc:"switch it off: its runs are called off, and nothing is read or written for it any more"`
-	Keys    string `json:"keys,omitempty" enum:"remove,expire" doc:"with off: what becomes of its keys"`
-	Version int64  `json:"version" minimum:"0" doc:"of the settings that are replaced, as they were read"`
-	Reason  string `json:"reason" minLength:"1" maxLength:"500" doc:"why; recorded with who did it"`
+	Off      bool     `json:"off,omitempty" doc:"switch it off: its runs are called off, and nothing is read or written for it any more"`
+	Keys     string   `json:"keys,omitempty" enum:"remove,expire" doc:"with off: what becomes of its keys"`
+	Datasets []string `json:"datasets,omitempty" doc:"only these of the configured datasets are warmed, in runs that are planned from then on; not sent: all"`
+	Version  int64    `json:"version" minimum:"0" doc:"of the settings that are replaced, as they were read"`
+	Reason   string   `json:"reason" minLength:"1" maxLength:"500" doc:"why; recorded with who did it"`
 }
+
+// settings are what the ledger keeps of it.
+func (s ShopSet) settings() (ledger.Settings, error) {
+	to := ledger.Settings{Off: s.Off, Keys: s.Keys, Kept: ledger.Kept{Datasets: ledger.DatasetsOf(s.Datasets)}}
+	switch {
+	case to.Off != (to.Keys != ""):
+		return to, huma.Error422UnprocessableEntity("say what becomes of the keys of a shop that is off, keys: remove or expire, and only of one")
+	case s.Datasets != nil && to.Datasets == "":
+		return to, huma.Error422UnprocessableEntity("a shop without any dataset is not kept at all: switch it off instead; without datasets, it has all")
+	case len(to.Datasets) > ledger.MostDatasets:
+		return to, huma.Error422UnprocessableEntity(fmt.Sprintf("the names of datasets have more than %d characters together", ledger.MostDatasets))
+	}
+	return to, nil
+}
+
+// behindNote is what is to be done with runs that have what the shop had before.
+const behindNote = "%d runs of the shop that are planned, warming or ready keep what they were planned with; restart them to follow: POST /v1/runs/{run}/restart"
 
 // onNote is what is to be done when a shop was switched on.
 const onNote = "its broadcasts are taken again from now on; those that were announced before must be announced again, or the shop warmed by hand: POST /v1/shops/{shop}/warm"
@@ -79,14 +99,14 @@ func (a *API) shops(h huma.API) {
 			sh, err := a.deps.Shops.Shop(ctx, in.Shop)
 			return answer(settingsOf(sh), err)
 		})
-	huma.Register(h, op(http.MethodPut, path, "set-shop", "Replace how a shop is kept: switch it off, or on", http.StatusConflict),
+	huma.Register(h, op(http.MethodPut, path, "set-shop", "Replace how a shop is kept: switch it off, or on, or say which datasets it has", http.StatusConflict),
 		func(ctx context.Context, in *struct {
 			Shop string `path:"shop" minLength:"1" maxLength:"128" doc:"the shop's id"`
 			Body ShopSet
 		}) (*out[ShopSettings], error) {
-			to := ledger.Settings{Off: in.Body.Off, Keys: in.Body.Keys}
-			if to.Off != (to.Keys != "") {
-				return nil, huma.Error422UnprocessableEntity("say what becomes of the keys of a shop that is off, keys: remove or expire, and only of one")
+			to, err := in.Body.settings()
+			if err != nil {
+				return nil, err
 			}
 			return a.setShop(ctx, in.Shop, in.Body.Version, to, in.Body.Reason)
 		})
@@ -115,11 +135,14 @@ func (a *API) setShop(ctx context.Context, shop string, version int64, to ledger
 	if turned.Before.Off && !to.Off {
 		set.Note = onNote
 	}
+	if turned.Behind > 0 {
+		set.Note = fmt.Sprintf(behindNote, turned.Behind)
+	}
 	return answer(set, nil)
 }
 
 func settingsOf(sh ledger.Shop) ShopSettings {
-	set := ShopSettings{ShopID: sh.ID, Off: sh.Off, Keys: sh.Keys, Version: sh.Version, Who: sh.Who, Why: sh.Why, ChangedAt: at(sh.ChangedAt)}
+	set := ShopSettings{ShopID: sh.ID, Off: sh.Off, Keys: sh.Keys, Datasets: sh.Datasets.Names(), Version: sh.Version, Who: sh.Who, Why: sh.Why, ChangedAt: at(sh.ChangedAt)}
 	if r := sh.Removal; r != nil && sh.Keys == ledger.KeysRemove {
 		set.Removal = &Removal{State: string(r.State), Removed: r.Removed, Left: append([]ledger.LeftOver{}, r.Left...), LastError: r.LastError, FinishedAt: at(r.FinishedAt)}
 	}

@@ -31,11 +31,31 @@ func (f *fakeShops) SetShop(_ context.Context, id string, version int64, to ledg
 	before := f.shop
 	f.shop = ledger.Shop{ID: id, Settings: to, Version: version + 1, By: by, ChangedAt: noon}
 	turned := ledger.Turned{Before: before, After: f.shop}
+	if to.Kept != before.Kept {
+		turned.Behind = 3
+	}
 	if to.Off {
 		f.shop.Removal = &ledger.Removal{State: ledger.RemovalWaiting, Left: []ledger.LeftOver{{Dataset: "shop", Why: "its keys cannot be known"}}}
 		turned.After, turned.Cancelled = f.shop, []string{"r1", "r2"}
 	}
 	return turned, nil
+}
+
+func TestAShopHasTheDatasetsThatAreSaidAndRunsThatDoNotFollowAreTold(t *testing.T) {
+	t.Parallel()
+	f := &fake{}
+	a := newAPI(t, f, tokens)
+	const path = "/v1/shops/1001/settings"
+	oper := bearer(operatorToken)
+	require.Nil(t, object(t, ask(a, "GET", path, "", oper).Body.Bytes())["datasets"])
+	w := ask(a, "PUT", path, `{"datasets": ["users", "shop", "users"], "version": 0, "reason": "too big"}`, oper)
+	require.Equal(t, 200, w.Code, w.Body)
+	is := object(t, w.Body.Bytes())
+	require.Equal(t, []any{"shop", "users"}, is["datasets"])
+	require.Contains(t, is["note"], "3 runs of the shop that are planned, warming or ready keep")
+	require.Equal(t, "was on; is on, only shop, users", f.actions[len(f.actions)-1].Change)
+	long := `"` + strings.Repeat("x", ledger.MostDatasets) + `"`
+	require.Equal(t, 422, ask(a, "PUT", path, `{"datasets": ["a", `+long+`], "version": 1, "reason": "x"}`, oper).Code)
 }
 
 func TestAShopIsSwitchedOffAndOnWithWhoAndWhyAndWhatItWas(t *testing.T) {
@@ -51,6 +71,7 @@ func TestAShopIsSwitchedOffAndOnWithWhoAndWhyAndWhatItWas(t *testing.T) {
 		`{"off": true, "keys": "remove", "reason": "leaving"}`:                                 "version",
 		`{"off": true, "keys": "burn", "version": 0, "reason": "leaving"}`:                     "keys",
 		`{"off": true, "keys": "remove", "version": 0, "reason": "leaving", "until": "later"}`: "until",
+		`{"datasets": [], "version": 0, "reason": "leaving"}`:                                  "switch it off instead",
 	} {
 		w := ask(a, "PUT", path, body, oper)
 		require.Equal(t, 422, w.Code, body)

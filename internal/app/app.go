@@ -267,7 +267,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 	}, []string{"outcome"})
 	a.reg.MustRegister(requests)
 	a.intake = intake.New(intake.Config{
-		Ledger: a.ledger, Shops: plan.Shops{Datasets: planned}, Flags: flags, Leases: leases, Tasks: enqueue,
+		Ledger: a.ledger, Shops: plan.Shops{Datasets: planned, Ledger: a.ledger}, Flags: flags, Leases: leases, Tasks: enqueue,
 		Alerts: a.alerts, Policy: p, Log: a.log, Count: func(outcome string) { requests.WithLabelValues(outcome).Inc() },
 		Judge: plans{a: a}.accepted,
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/prewarm-go/prewarm/internal/api"
 	"github.com/prewarm-go/prewarm/internal/audit"
@@ -84,7 +85,33 @@ func (x shopSettings) SetShop(ctx context.Context, id string, version int64, to 
 	if err := x.check(id); err != nil {
 		return ledger.Turned{}, err
 	}
+	if err := x.known(ctx, id, to.Datasets); err != nil {
+		return ledger.Turned{}, err
+	}
 	return x.a.intake.SetShop(ctx, id, version, to, by)
+}
+
+// known refuses datasets that there are not. Those that the shop has had are taken: a shop can be switched off whatever has become of them.
+func (x shopSettings) known(ctx context.Context, id string, to ledger.Datasets) error {
+	kept, err := x.a.ledger.Kept(ctx, id)
+	if err != nil || kept.Datasets == to {
+		return err
+	}
+	for _, name := range to.Names() {
+		if !x.a.has(name) {
+			return fmt.Errorf("%w: there is no dataset %s; there are %s", api.ErrInvalid, name, strings.Join(x.a.datasets(), ", "))
+		}
+	}
+	return nil
+}
+
+// datasets are the names of those that are configured.
+func (a *App) datasets() []string {
+	names := make([]string, len(a.cfg.Datasets))
+	for i, d := range a.cfg.Datasets {
+		names[i] = d.Name
+	}
+	return names
 }
 
 // check refuses what cannot be a shop's id: it would be switched off under a name that no broadcast has.

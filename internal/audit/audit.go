@@ -33,6 +33,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/cache"
 	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/dataset"
+	"github.com/prewarm-go/prewarm/internal/ledger"
 	"github.com/prewarm-go/prewarm/internal/source"
 )
 
@@ -160,6 +161,8 @@ type Shop struct {
 	Ends time.Time // when its keys must not yet have expired
 	// Former are the ends that keys may have been written for before. They tell prewarm's keys in `write: missing`.
 	Former []time.Time
+	// Until are Ends and Former by the dataset's name; nil: those above are of all.
+	Until map[string]ledger.Ends
 	// Moving says that expiries are being changed from a former end to Ends: both are right.
 	Moving bool
 	// Datasets that the shop has; nil: all of the Auditor's.
@@ -199,7 +202,11 @@ func (a *Auditor) Shop(ctx context.Context, s Shop) error {
 		if s.In != nil {
 			in = s.In[spec.Name]
 		}
-		p := &place{d: d, cache: in, shop: s.ID, moving: s.Moving, expiry: cache.Expiry{EndsAt: s.Ends, Former: s.Former, After: a.After, Jitter: a.Jitter}}
+		ends := ledger.Ends{Needed: s.Ends, Former: s.Former}
+		if s.Until != nil {
+			ends = s.Until[spec.Name]
+		}
+		p := &place{d: d, cache: in, shop: s.ID, moving: s.Moving, expiry: cache.Expiry{EndsAt: ends.Needed, Former: ends.Former, After: a.After, Jitter: a.Jitter}}
 		a.places = append(a.places, p)
 		ranges := []Range{{}}
 		if s.Ranges != nil && spec.Paged() {

@@ -175,18 +175,11 @@ func (w *work) shop(ctx context.Context, s ledger.Warm) error {
 		}
 		w.readyAt = s.ReadyAt
 	}
-	ends, err := w.Ledger.Ends(ctx, s.ShopID)
-	if err != nil {
-		return err
-	}
-	if ends.Needed.Before(s.EndsAt) {
-		ends.Needed = s.EndsAt
-	}
 	units, err := w.Ledger.Units(ctx, s.ID, s.Epoch)
 	if err != nil {
 		return err
 	}
-	shop := Shop{ID: s.ShopID, Ends: ends.Needed, Former: ends.Former, Moving: s.Moving, Datasets: map[string]bool{}, In: map[string]Cache{}}
+	shop := Shop{ID: s.ShopID, Until: map[string]ledger.Ends{}, Moving: s.Moving, Datasets: map[string]bool{}, In: map[string]Cache{}}
 	for _, u := range units {
 		if w.Dataset != "" && w.Dataset != u.Dataset || shop.Datasets[u.Dataset] {
 			continue
@@ -195,6 +188,14 @@ func (w *work) shop(ctx context.Context, s ledger.Warm) error {
 		if err != nil {
 			return err
 		}
+		ends, err := w.Ledger.Ends(ctx, s.ShopID, u.Dataset)
+		if err != nil {
+			return err
+		}
+		if ends.Needed.Before(s.EndsAt) {
+			ends.Needed = s.EndsAt
+		}
+		shop.Until[u.Dataset] = ends
 		shop.Datasets[u.Dataset], shop.In[u.Dataset] = true, Cache{u.Cache, client}
 	}
 	if w.Sample < 100 {

@@ -128,7 +128,7 @@ func (l *line) shop(ctx context.Context, shop string, leased bool) error {
 	if err != nil {
 		return err
 	}
-	if err := l.store.WritePlan(ctx, r.ID, r.Epoch, []ledger.Unit{{Dataset: "users"}}); err != nil {
+	if err := l.store.WritePlan(ctx, r.ID, r.Epoch, ledger.Kept{}, []ledger.Unit{{Dataset: "users"}}); err != nil {
 		return err
 	}
 	u, err := l.store.Claim(ctx, r.ID, r.Epoch, 0, 0, "bench")

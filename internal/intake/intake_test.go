@@ -135,7 +135,7 @@ func (e *env) one(t *testing.T, want string, b tasks.Broadcast) (Outcome, ledger
 // load takes the run of two units to where one is done and one fails or is done.
 func (e *env) load(t *testing.T, run ledger.Run, fails bool) ledger.Run {
 	t.Helper()
-	require.NoError(t, e.Ledger.WritePlan(t.Context(), run.ID, run.Epoch, []ledger.Unit{{Dataset: "shop"}, {Dataset: "users"}}))
+	require.NoError(t, e.Ledger.WritePlan(t.Context(), run.ID, run.Epoch, ledger.Kept{}, []ledger.Unit{{Dataset: "shop"}, {Dataset: "users"}}))
 	for n := range 2 {
 		u, err := e.Ledger.Claim(t.Context(), run.ID, run.Epoch, n, 0, "pod")
 		require.NoError(t, err)

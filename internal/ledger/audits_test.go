@@ -63,7 +63,7 @@ func TestARunHasOneAuditAtATimeAndIsReadyWhenItPasses(t *testing.T) {
 		fresh.StartsAt, fresh.EndsAt, fresh.Deadline = time.Now(), time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
 		r, _, err := s.Create(t.Context(), fresh)
 		require.NoError(t, err)
-		require.NoError(t, s.WritePlan(t.Context(), r.ID, 1, []ledger.Unit{{Dataset: "users"}}))
+		require.NoError(t, s.WritePlan(t.Context(), r.ID, 1, ledger.Kept{}, []ledger.Unit{{Dataset: "users"}}))
 		u := claim(t, s, r, 0, 0)
 		_, err = s.Finish(t.Context(), u, nil)
 		require.NoError(t, err)

@@ -50,24 +50,6 @@ const changeRows = 500
 // cached is a condition on a run (r): some of it stands in the cache, and its broadcast is not over.
 const cached = `r.ends_us > :now AND r.state IN ('planned', 'warming', 'ready', 'failed') AND (r.started_us > 0 OR r.epoch > 1)`
 
-// CachedShops are the shops of which something stands in the cache that is still needed.
-func (s *Store) CachedShops(ctx context.Context) (map[string]bool, error) {
-	rows, err := s.db.QueryContext(ctx, s.text(`SELECT DISTINCT r.shop_id FROM runs r WHERE `+cached))
-	if err != nil {
-		return nil, fmt.Errorf("list cached shops: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	shops := map[string]bool{}
-	for rows.Next() {
-		var shop string
-		if err := rows.Scan(&shop); err != nil {
-			return nil, fmt.Errorf("list cached shops: %w", err)
-		}
-		shops[shop] = true
-	}
-	return shops, rows.Err()
-}
-
 // SaveChanges records changes, and notes those that are needed as pending. All or none.
 func (s *Store) SaveChanges(ctx context.Context, changes []Change) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {

@@ -99,7 +99,7 @@ func TestFreshnessBeginsOnceAndMovesOn(t *testing.T) {
 		all, err := s.Fresh(ctx)
 		require.NoError(t, err)
 		require.Empty(t, all, "nothing of the shop is cached")
-		require.NoError(t, s.WritePlan(ctx, run.ID, 1, []ledger.Unit{{Dataset: "users"}}))
+		require.NoError(t, s.WritePlan(ctx, run.ID, 1, ledger.Kept{}, []ledger.Unit{{Dataset: "users"}}))
 		u := claim(t, s, run, 0, 0)
 		require.NoError(t, s.BeginFresh(ctx, ledger.Fresh{ShopID: "1001", Dataset: "users", Mark: "9"}))
 		all, err = s.Fresh(ctx)

@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// Ends are when a shop's keys must not yet have expired, and when they were to expire before.
+// Ends are when the keys of a shop's dataset must not yet have expired, and when they were to expire before.
 type Ends struct {
 	// Needed is the latest end of the shop's runs that have put something into the cache or are about to, or zero: a run that
 	// ends earlier must not shorten what they have written. A broadcast of tomorrow does not count before its time.
 	Needed time.Time
-	// Former are the ends of all the shop's runs, and those that they had before they were moved.
+	// Former are the ends of all the shop's runs that have the dataset, and those that they had before they were moved.
 	Former []time.Time
 }
 
 // formerKept is how many ends of a run are remembered.
 const formerKept = 20
 
-// Ends are those of a shop.
-func (s *Store) Ends(ctx context.Context, shop string) (e Ends, err error) {
-	rows, err := s.db.QueryContext(ctx, s.text(`SELECT r.ends_us, r.former_us, CASE WHEN r.state = 'ready' OR (r.state IN ('warming', 'failed') AND r.started_us > 0)
+// Ends are those of a shop's dataset: runs that were planned without it do not count.
+func (s *Store) Ends(ctx context.Context, shop, dataset string) (e Ends, err error) {
+	rows, err := s.db.QueryContext(ctx, s.text(`SELECT r.ends_us, r.former_us, r.datasets, CASE WHEN r.state = 'ready' OR (r.state IN ('warming', 'failed') AND r.started_us > 0)
 		OR (r.state = 'planned' AND r.planned_start_us <= :now) THEN 1 ELSE 0 END FROM runs r WHERE r.shop_id = ? AND r.ends_us > :now - 172800000000`), shop)
 	if err != nil {
 		return Ends{}, fmt.Errorf("read how long shop %s is needed: %w", shop, err)
@@ -32,9 +32,13 @@ func (s *Store) Ends(ctx context.Context, shop string) (e Ends, err error) {
 	for rows.Next() {
 		var us int64
 		var former string
+		var only Datasets
 		var counts bool
-		if err := rows.Scan(&us, &former, &counts); err != nil {
+		if err := rows.Scan(&us, &former, &only, &counts); err != nil {
 			return Ends{}, fmt.Errorf("read how long shop %s is needed: %w", shop, err)
+		}
+		if !only.Has(dataset) {
+			continue
 		}
 		end := fromMicros(us)
 		if e.Former = append(e.Former, end); counts && end.After(e.Needed) {

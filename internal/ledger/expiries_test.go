@@ -16,7 +16,7 @@ func moved(t *testing.T, s *ledger.Store) ledger.Run {
 	t.Helper()
 	r, _, err := s.Create(t.Context(), newRun("1001", uuid.NewString()))
 	require.NoError(t, err)
-	require.NoError(t, s.WritePlan(t.Context(), r.ID, r.Epoch, []ledger.Unit{{Dataset: "users"}, {Dataset: "products"}, {Dataset: "users"}, {Dataset: "users"}, {Dataset: "products"}}))
+	require.NoError(t, s.WritePlan(t.Context(), r.ID, r.Epoch, ledger.Kept{}, []ledger.Unit{{Dataset: "users"}, {Dataset: "products"}, {Dataset: "users"}, {Dataset: "users"}, {Dataset: "products"}}))
 	for i := range 5 {
 		u := claim(t, s, r, i, 0)
 		u.Cursor, u.Pages, u.RowsDone = `["9"]`, 1, 10

@@ -18,10 +18,10 @@ type Fresh struct {
 	StartedAt   time.Time // when the shop's newest run began to be read, by the ledger's clock; zero: it has not
 }
 
-// Fresh are those of all shops of which something stands in the cache.
+// Fresh are those of all shops' datasets that stand in the cache.
 func (s *Store) Fresh(ctx context.Context) ([]Fresh, error) {
-	rows, err := s.db.QueryContext(ctx, s.text(`SELECT f.shop_id, f.dataset, f.mark, f.as_of_us, f.refreshed_us, MAX(r.started_us) FROM freshness f
-		JOIN runs r ON r.shop_id = f.shop_id AND `+cached+` GROUP BY f.shop_id, f.dataset, f.mark, f.as_of_us, f.refreshed_us`))
+	rows, err := s.db.QueryContext(ctx, s.text(`SELECT f.shop_id, f.dataset, f.mark, f.as_of_us, f.refreshed_us, r.datasets, MAX(r.started_us) FROM freshness f
+		JOIN runs r ON r.shop_id = f.shop_id AND `+cached+` GROUP BY f.shop_id, f.dataset, f.mark, f.as_of_us, f.refreshed_us, r.datasets ORDER BY f.shop_id, f.dataset`))
 	if err != nil {
 		return nil, fmt.Errorf("list freshness: %w", err)
 	}
@@ -30,10 +30,20 @@ func (s *Store) Fresh(ctx context.Context) ([]Fresh, error) {
 	for rows.Next() {
 		var f Fresh
 		var asOf, refreshed, started int64
-		if err := rows.Scan(&f.ShopID, &f.Dataset, &f.Mark, &asOf, &refreshed, &started); err != nil {
+		var only Datasets
+		if err := rows.Scan(&f.ShopID, &f.Dataset, &f.Mark, &asOf, &refreshed, &only, &started); err != nil {
 			return nil, fmt.Errorf("list freshness: %w", err)
 		}
+		if !only.Has(f.Dataset) {
+			continue
+		}
 		f.AsOf, f.RefreshedAt, f.StartedAt = fromMicros(asOf), fromMicros(refreshed), fromMicros(started)
+		if n := len(all) - 1; n >= 0 && all[n].ShopID == f.ShopID && all[n].Dataset == f.Dataset { // of a run with other datasets
+			if f.StartedAt.After(all[n].StartedAt) {
+				all[n] = f
+			}
+			continue
+		}
 		all = append(all, f)
 	}
 	return all, rows.Err()
@@ -43,14 +53,9 @@ func (s *Store) Fresh(ctx context.Context) ([]Fresh, error) {
 // of which something is cached already the place is known and stays.
 func (s *Store) BeginFresh(ctx context.Context, f Fresh) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
-		var one int
-		err := tx.QueryRowContext(ctx, s.text(`SELECT 1 FROM freshness f JOIN runs r ON r.shop_id = f.shop_id WHERE f.shop_id = ? AND f.dataset = ? AND `+cached+` LIMIT 1`),
-			f.ShopID, f.Dataset).Scan(&one)
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, sql.ErrNoRows) {
-			return fmt.Errorf("look for freshness: %w", err)
+		known, err := s.knownFresh(ctx, tx, f)
+		if err != nil || known {
+			return err
 		}
 		if _, err := s.exec(ctx, tx, `INSERT INTO freshness (shop_id, dataset, mark) VALUES (?, ?, ?) `+s.dialect.onTaken+` mark = ?, as_of_us = 0, refreshed_us = 0`,
 			f.ShopID, f.Dataset, f.Mark, f.Mark); err != nil {
@@ -58,6 +63,24 @@ func (s *Store) BeginFresh(ctx context.Context, f Fresh) error {
 		}
 		return nil
 	})
+}
+
+// knownFresh says whether a shop's dataset is kept fresh already.
+func (s *Store) knownFresh(ctx context.Context, tx *sql.Tx, f Fresh) (known bool, err error) {
+	rows, err := tx.QueryContext(ctx, s.text(`SELECT DISTINCT r.datasets FROM freshness f JOIN runs r ON r.shop_id = f.shop_id WHERE f.shop_id = ? AND f.dataset = ? AND `+cached),
+		f.ShopID, f.Dataset)
+	if err != nil {
+		return false, fmt.Errorf("look for freshness: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var only Datasets
+		if err := rows.Scan(&only); err != nil {
+			return false, fmt.Errorf("look for freshness: %w", err)
+		}
+		known = known || only.Has(f.Dataset)
+	}
+	return known, rows.Err()
 }
 
 // Refreshed moves the freshness of a shop's dataset on from where old was read. ErrState: somebody else has moved it.

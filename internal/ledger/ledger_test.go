@@ -75,7 +75,7 @@ func planned(t *testing.T, s *ledger.Store, n int) ledger.Run {
 	for i := range units {
 		units[i] = ledger.Unit{Dataset: "users", From: fmt.Sprintf(`["%d"]`, i*10), To: fmt.Sprintf(`["%d"]`, i*10+10), RowsEstimated: 10}
 	}
-	require.NoError(t, s.WritePlan(t.Context(), r.ID, r.Epoch, units))
+	require.NoError(t, s.WritePlan(t.Context(), r.ID, r.Epoch, ledger.Kept{}, units))
 	return r
 }
 
@@ -155,7 +155,7 @@ func TestPlanIsWrittenOnce(t *testing.T) {
 					units[k].Dataset = "users"
 					units[k].RowsEstimated = 1
 				}
-				if err := s.WritePlan(t.Context(), r.ID, r.Epoch, units); err == nil {
+				if err := s.WritePlan(t.Context(), r.ID, r.Epoch, ledger.Kept{}, units); err == nil {
 					written.Add(1)
 				} else if !errors.Is(err, ledger.ErrState) {
 					t.Error(err)
@@ -464,19 +464,19 @@ func TestClockIsNearOurs(t *testing.T) {
 
 func TestAShopIsNeededUntilTheLastBroadcastThatHasWrittenSomethingEnds(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *ledger.Store) {
-		e, err := s.Ends(t.Context(), "1001")
+		e, err := s.Ends(t.Context(), "1001", "users")
 		require.NoError(t, err)
 		require.True(t, e.Needed.IsZero())
 		r := planned(t, s, 1)
 		u := claim(t, s, r, 0, 0)
-		e, err = s.Ends(t.Context(), "1001")
+		e, err = s.Ends(t.Context(), "1001", "users")
 		require.NoError(t, err)
 		require.Equal(t, r.EndsAt, e.Needed, "warming")
 		_, err = s.Finish(t.Context(), u, nil)
 		require.NoError(t, err)
 		moved := ledger.Times{StartsAt: r.StartsAt, EndsAt: r.EndsAt.Add(time.Hour), Deadline: r.Deadline, PlannedStart: r.PlannedStart}
 		require.NoError(t, s.Reschedule(t.Context(), r, moved, "r"))
-		e, err = s.Ends(t.Context(), "1001")
+		e, err = s.Ends(t.Context(), "1001", "users")
 		require.NoError(t, err)
 		require.Equal(t, moved.EndsAt, e.Needed)
 		require.Equal(t, []time.Time{moved.EndsAt, r.EndsAt}, e.Former)

@@ -17,7 +17,7 @@ func TestWhereAShopsDatasetIsFollowsItsRuns(t *testing.T) {
 			t.Helper()
 			r, _, err := s.Create(ctx, newRun("1", broadcast))
 			require.NoError(t, err)
-			require.NoError(t, s.WritePlan(ctx, r.ID, 1, []ledger.Unit{{Dataset: "users", Cache: cache}, {Dataset: "users", Cache: cache}, {Dataset: "shop"}}))
+			require.NoError(t, s.WritePlan(ctx, r.ID, 1, ledger.Kept{}, []ledger.Unit{{Dataset: "users", Cache: cache}, {Dataset: "users", Cache: cache}, {Dataset: "shop"}}))
 			_, err = s.Claim(ctx, r.ID, 1, 0, 0, "pod")
 			require.NoError(t, err)
 			return r

@@ -15,8 +15,8 @@ const insertRows = 100
 
 // WritePlan writes the units of a run's epoch, all or none, once: ErrState says that the plan is there already or that
 // the run has moved on. units need Dataset, From, To and RowsEstimated; they are numbered in their order. One without
-// a Cache is loaded into config.MainCache.
-func (s *Store) WritePlan(ctx context.Context, run string, epoch int, units []Unit) error {
+// a Cache is loaded into config.MainCache. kept is what the units were cut with.
+func (s *Store) WritePlan(ctx context.Context, run string, epoch int, kept Kept, units []Unit) error {
 	if len(units) == 0 {
 		return fmt.Errorf("write plan: a plan has at least one unit")
 	}
@@ -26,12 +26,15 @@ func (s *Store) WritePlan(ctx context.Context, run string, epoch int, units []Un
 		rows += units[i].RowsEstimated
 	}
 	return s.tx(ctx, func(tx *sql.Tx) error {
-		n, err := s.exec(ctx, tx, `UPDATE runs SET planned_us = :now, updated_us = :now, rows_estimated = ?
-			WHERE run_id = ? AND epoch = ? AND state = 'planned' AND planned_us = 0`, rows, run, epoch)
+		n, err := s.exec(ctx, tx, `UPDATE runs SET planned_us = :now, updated_us = :now, rows_estimated = ?, datasets = ?
+			WHERE run_id = ? AND epoch = ? AND state = 'planned' AND planned_us = 0`, rows, kept.Datasets, run, epoch)
 		if err := matched(n, err, "write plan"); err != nil {
 			return err
 		}
 		text := fmt.Sprintf("%d units, about %d rows", len(units), rows)
+		if kept.Datasets != "" {
+			text += ", only " + strings.Join(kept.Datasets.Names(), ", ")
+		}
 		if err := s.note(ctx, tx, runEvent(run, epoch, StagePlanned, By{Who: "planner", Why: text})); err != nil {
 			return err
 		}

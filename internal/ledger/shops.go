@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -19,17 +20,22 @@ const (
 type Settings struct {
 	Off  bool
 	Keys string // KeysRemove or KeysExpire, of a shop that is off
+	Kept
 }
 
 // String is for people.
 func (s Settings) String() string {
+	text := "on"
 	switch {
 	case s.Off && s.Keys == KeysRemove:
-		return "off, keys are removed"
+		text = "off, keys are removed"
 	case s.Off:
-		return "off, keys are left to expire"
+		text = "off, keys are left to expire"
 	}
-	return "on"
+	if s.Datasets != "" {
+		text += ", only " + strings.Join(s.Datasets.Names(), ", ")
+	}
+	return text
 }
 
 // Shop is what was said of a shop, by whom, and why.
@@ -66,14 +72,15 @@ var ErrRemoving = errors.New("its keys are being removed")
 type Turned struct {
 	Before, After Shop
 	Cancelled     []string // runs
+	Behind        int      // runs that are planned, warming or ready and keep what they were planned with until they are restarted
 }
 
-const shopColumns = `w.shop_id, w.is_off, w.cached, w.version, w.who, w.why, w.changed_us`
+const shopColumns = `w.shop_id, w.is_off, w.cached, w.datasets, w.version, w.who, w.why, w.changed_us`
 
 func scanShop(row scanner) (Shop, error) {
 	var sh Shop
 	var us int64
-	if err := row.Scan(&sh.ID, &sh.Off, &sh.Keys, &sh.Version, &sh.Who, &sh.Why, &us); err != nil {
+	if err := row.Scan(&sh.ID, &sh.Off, &sh.Keys, &sh.Datasets, &sh.Version, &sh.Who, &sh.Why, &us); err != nil {
 		return Shop{}, err
 	}
 	sh.ChangedAt = fromMicros(us)
@@ -198,16 +205,31 @@ func (s *Store) SetShop(ctx context.Context, shop string, version int64, to Sett
 	if err != nil {
 		return Turned{}, err
 	}
+	if before.Kept != to.Kept {
+		if turned.Behind, err = s.behind(ctx, shop, to.Kept); err != nil {
+			return Turned{}, err
+		}
+	}
 	turned.After, err = s.Shop(ctx, shop)
 	return turned, err
 }
 
+// behind counts the runs of a shop that are open and were planned with something else, or may just be being planned with it.
+func (s *Store) behind(ctx context.Context, shop string, k Kept) (n int, err error) {
+	err = s.db.QueryRowContext(ctx, s.text(`SELECT COUNT(*) FROM runs r WHERE r.shop_id = ? AND r.state IN ('planned', 'warming', 'ready') AND r.ends_us > :now
+		AND (r.planned_us = 0 OR r.datasets <> ?)`), shop, k.Datasets).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count open runs of shop %s: %w", shop, err)
+	}
+	return n, nil
+}
+
 // writeShop writes settings by compare-and-set, and locks them until the transaction ends.
 func (s *Store) writeShop(ctx context.Context, tx *sql.Tx, before Shop, to Settings, by By) error {
-	args := []any{to.Off, to.Keys, clipWho(by.Who), clip(by.Why), before.ID}
-	statement := `UPDATE shop_settings SET is_off = ?, cached = ?, who = ?, why = ?, version = version + 1, changed_us = :now WHERE shop_id = ? AND version = ?`
+	args := []any{to.Off, to.Keys, to.Datasets, clipWho(by.Who), clip(by.Why), before.ID}
+	statement := `UPDATE shop_settings SET is_off = ?, cached = ?, datasets = ?, who = ?, why = ?, version = version + 1, changed_us = :now WHERE shop_id = ? AND version = ?`
 	if args = append(args, before.Version); before.Version == 0 {
-		statement = s.dialect.insertIgnore + ` INTO shop_settings (is_off, cached, who, why, shop_id, version, changed_us) VALUES (?, ?, ?, ?, ?, ? + 1, :now)`
+		statement = s.dialect.insertIgnore + ` INTO shop_settings (is_off, cached, datasets, who, why, shop_id, version, changed_us) VALUES (?, ?, ?, ?, ?, ?, ? + 1, :now)`
 	}
 	n, err := s.exec(ctx, tx, statement, args...)
 	if err != nil {

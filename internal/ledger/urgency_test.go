@@ -26,7 +26,7 @@ func dueIn(t *testing.T, s *ledger.Store, deadline, start time.Duration, tier st
 		plan[i] = ledger.Unit{Dataset: "users", RowsEstimated: 10}
 	}
 	if units > 0 {
-		require.NoError(t, s.WritePlan(t.Context(), r.ID, r.Epoch, plan))
+		require.NoError(t, s.WritePlan(t.Context(), r.ID, r.Epoch, ledger.Kept{}, plan))
 	}
 	return r
 }

@@ -80,7 +80,7 @@ func overrun(t *testing.T, e *env) Job {
 	require.Equal(t, ledger.RunReady, run.State)
 	times := ledger.Times{StartsAt: run.StartsAt, EndsAt: run.EndsAt.Add(2 * time.Hour), Deadline: run.Deadline, PlannedStart: run.PlannedStart}
 	require.NoError(t, e.store.Reschedule(t.Context(), run, times, "r"))
-	ends, err := e.store.Ends(t.Context(), "1")
+	ends, err := e.store.Ends(t.Context(), "1", "users")
 	require.NoError(t, err)
 	require.Equal(t, ends.Needed, times.EndsAt)
 	e.expiry.EndsAt, e.expiry.Former = ends.Needed, ends.Former

@@ -102,7 +102,7 @@ func (e *env) job(t *testing.T, d Dataset, units ...ledger.Unit) Job {
 	for i := range units {
 		units[i].Dataset = d.Spec().Name
 	}
-	require.NoError(t, e.store.WritePlan(t.Context(), r.ID, r.Epoch, units))
+	require.NoError(t, e.store.WritePlan(t.Context(), r.ID, r.Epoch, ledger.Kept{}, units))
 	j := Job{Shop: "1", Dataset: d, Expiry: e.expiry, Renew: func(context.Context) error { return nil }, Proceed: func(context.Context) error { return nil }}
 	return e.claim(t, j, r.ID, 0, 0)
 }

@@ -315,7 +315,7 @@ func (p *pod) plan(ctx context.Context, l tasks.Load) error {
 		return err
 	}
 	if run.PlannedAt.IsZero() {
-		if err := p.w.store.WritePlan(ctx, run.ID, run.Epoch, unitsOf()); err != nil && !strings.Contains(err.Error(), ledger.ErrState.Error()) {
+		if err := p.w.store.WritePlan(ctx, run.ID, run.Epoch, ledger.Kept{}, unitsOf()); err != nil && !strings.Contains(err.Error(), ledger.ErrState.Error()) {
 			return err
 		}
 		if run, err = p.w.store.Run(ctx, l.Run); err != nil {

@@ -24,15 +24,18 @@ type Dataset interface {
 	Split(ctx context.Context, shop string, unitRows int, yield func(source.Range) error) error
 }
 
+// Begin is called before these datasets of a shop are read.
+type Begin func(ctx context.Context, shop string, only ledger.Datasets) error
+
 // Planner writes plans. It is safe for concurrent use.
 type Planner struct {
 	Ledger   *ledger.Store
 	Datasets []Dataset
 	Tasks    *Tasks
-	UnitRows int                                          // about this many rows a unit
-	Place    func(d dataset.Spec, shop string) string     // the cache that a shop's dataset lives in now; nil: config.MainCache
-	Begin    func(ctx context.Context, shop string) error // called before the shop is read; nil: nothing is to be done
-	Enter    shops.Enter                                  // nil: nothing is broken off
+	UnitRows int                                      // about this many rows a unit
+	Place    func(d dataset.Spec, shop string) string // the cache that a shop's dataset lives in now; nil: config.MainCache
+	Begin    Begin                                    // nil: nothing is to be done
+	Enter    shops.Enter                              // nil: nothing is broken off
 	Log      *slog.Logger
 }
 
@@ -53,14 +56,18 @@ func (p *Planner) Plan(ctx context.Context, runID string, epoch int) error {
 		return err // it is planned when it is resumed
 	}
 	if run.PlannedAt.IsZero() {
-		units, err := p.cut(ctx, run.ShopID)
+		kept, err := p.Ledger.Kept(ctx, run.ShopID)
+		if err != nil {
+			return err
+		}
+		units, err := p.cut(ctx, run.ShopID, kept.Datasets)
 		if errors.As(err, new(*ledger.OffError)) {
 			return nil // which has called the run off
 		}
 		if err != nil {
 			return err
 		}
-		err = p.Ledger.WritePlan(ctx, run.ID, run.Epoch, units)
+		err = p.Ledger.WritePlan(ctx, run.ID, run.Epoch, kept, units)
 		if err != nil && !errors.Is(err, ledger.ErrState) {
 			return err
 		}
@@ -79,25 +86,28 @@ func (p *Planner) Plan(ctx context.Context, runID string, epoch int) error {
 }
 
 // cut reads a shop, unless it is switched off, also in the middle of it.
-func (p *Planner) cut(ctx context.Context, shop string) ([]ledger.Unit, error) {
+func (p *Planner) cut(ctx context.Context, shop string, only ledger.Datasets) ([]ledger.Unit, error) {
 	var units []ledger.Unit
 	err := p.Enter.Do(ctx, shop, func(ctx context.Context) (err error) {
 		if p.Begin != nil {
-			if err := p.Begin(ctx, shop); err != nil {
+			if err := p.Begin(ctx, shop, only); err != nil {
 				return fmt.Errorf("begin to keep shop %s fresh: %w", shop, err)
 			}
 		}
-		units, err = p.split(ctx, shop)
+		units, err = p.split(ctx, shop, only)
 		return err
 	})
 	return units, err
 }
 
 // split cuts a shop into units: the small datasets first, so that a shop's own data does not wait behind its users'.
-func (p *Planner) split(ctx context.Context, shop string) ([]ledger.Unit, error) {
+func (p *Planner) split(ctx context.Context, shop string, only ledger.Datasets) ([]ledger.Unit, error) {
 	var small, big []ledger.Unit
 	for _, d := range p.Datasets {
 		spec := d.Spec()
+		if !only.Has(spec.Name) {
+			continue
+		}
 		units := &small
 		if spec.Paged() {
 			units = &big
@@ -119,5 +129,8 @@ func (p *Planner) split(ctx context.Context, shop string) ([]ledger.Unit, error)
 		}
 		*units = append(*units, some...)
 	}
-	return append(small, big...), nil
+	if small = append(small, big...); len(small) == 0 {
+		return nil, fmt.Errorf("shop %s is to have the datasets %s only, and none of them is configured; change its settings", shop, only)
+	}
+	return small, nil
 }

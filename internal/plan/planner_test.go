@@ -165,9 +165,9 @@ func TestAPlanWhoseTasksAreMissingIsCompletedByTheNextCall(t *testing.T) {
 			t.Parallel()
 			e := newEnv(t, users(55), shop())
 			run := e.run(t)
-			units, err := e.split(t.Context(), run.ShopID)
+			units, err := e.split(t.Context(), run.ShopID, "")
 			require.NoError(t, err)
-			require.NoError(t, e.Ledger.WritePlan(t.Context(), run.ID, run.Epoch, units))
+			require.NoError(t, e.Ledger.WritePlan(t.Context(), run.ID, run.Epoch, ledger.Kept{}, units))
 			run, err = e.Ledger.Run(t.Context(), run.ID)
 			require.NoError(t, err)
 			due, err := e.Ledger.WaitingOf(t.Context(), run)
@@ -205,7 +205,7 @@ func TestAPlanInHandIsBrokenOffWhenTheShopIsSwitchedOff(t *testing.T) {
 	watch := &shops.Watch{Ledger: e.Ledger, Log: e.Log}
 	e.Enter = watch.Enter
 	run := e.run(t)
-	e.Begin = func(ctx context.Context, shop string) error {
+	e.Begin = func(ctx context.Context, shop string, _ ledger.Datasets) error {
 		_, err := e.Ledger.SetShop(ctx, shop, 0, ledger.Settings{Off: true, Keys: ledger.KeysExpire}, ledger.By{Who: "test"})
 		require.NoError(t, err)
 		require.NoError(t, watch.Look(ctx))
@@ -247,7 +247,7 @@ func TestTheNewestEndIsBegunFirstIfTheDatasetSaysSo(t *testing.T) {
 	newest := users(25)
 	newest.spec.Order = dataset.OrderNewest
 	p := &Planner{Datasets: []Dataset{newest, shop()}, UnitRows: 10}
-	units, err := p.split(t.Context(), "1001")
+	units, err := p.split(t.Context(), "1001", "")
 	require.NoError(t, err)
 	var got []string
 	for _, u := range units {

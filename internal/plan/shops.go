@@ -3,10 +3,17 @@ package plan
 import (
 	"context"
 	"fmt"
+
+	"github.com/prewarm-go/prewarm/internal/ledger"
 )
 
 // Shops answers what the sources know about a shop.
-type Shops struct{ Datasets []Dataset }
+type Shops struct {
+	Datasets []Dataset
+	Ledger   interface { // of what a shop is planned with; nil: all
+		Kept(ctx context.Context, shop string) (ledger.Kept, error)
+	}
+}
 
 // CheckShop says why an id cannot be a shop's: it must fit the columns of every dataset.
 func (s Shops) CheckShop(id string) error {
@@ -51,11 +58,18 @@ func (s Shops) Rows(ctx context.Context, shop string, upTo int64) (int64, error)
 	return rows, nil
 }
 
-// Estimate is about how many rows each paged dataset has of a shop.
+// Estimate is about how many rows each paged dataset has of a shop, of those that it would be planned with.
 func (s Shops) Estimate(ctx context.Context, shop string) (map[string]int64, error) {
+	var kept ledger.Kept
+	if s.Ledger != nil {
+		var err error
+		if kept, err = s.Ledger.Kept(ctx, shop); err != nil {
+			return nil, err
+		}
+	}
 	rows := map[string]int64{}
 	for _, d := range s.Datasets {
-		if !d.Spec().Paged() {
+		if !d.Spec().Paged() || !kept.Datasets.Has(d.Spec().Name) {
 			continue
 		}
 		n, err := d.Estimate(ctx, shop)

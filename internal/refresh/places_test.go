@@ -36,7 +36,7 @@ func TestChangesGoWhereTheDatasetIsOrWillBe(t *testing.T) {
 		StartsAt: now.Add(time.Hour), EndsAt: now.Add(2 * time.Hour), Deadline: now.Add(50 * time.Minute), PlannedStart: now,
 	})
 	require.NoError(t, err)
-	require.NoError(t, store.WritePlan(t.Context(), run.ID, 1, []ledger.Unit{{Dataset: "users", Cache: "big"}}))
+	require.NoError(t, store.WritePlan(t.Context(), run.ID, 1, ledger.Kept{}, []ledger.Unit{{Dataset: "users", Cache: "big"}}))
 	_, err = store.Claim(t.Context(), run.ID, 1, 0, 0, "pod")
 	require.NoError(t, err)
 	require.Equal(t, []string{"big"}, of(several))

@@ -29,6 +29,7 @@ const (
 	whyUnknown = "no dataset is read from it"
 	whyCold    = "the shop is not in the cache"
 	whyOff     = "the shop is switched off"
+	whyLeft    = "the shop was warmed without the dataset"
 	whyNoShop  = "it does not say which shop"
 	whyBadShop = "there can be no such shop"
 	whyBadKey  = "the key does not fit the dataset"

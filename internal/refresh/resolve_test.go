@@ -112,7 +112,7 @@ func TestWhichRowsAChangeIsAbout(t *testing.T) {
 
 func TestEveryShopIsThoseThatAreCached(t *testing.T) {
 	t.Parallel()
-	rows := everyShop([]ledger.Pending{{Dataset: "staff", RowKey: "x", Urgent: true}, {ShopID: "9", Dataset: "staff"}}, map[string]bool{"1": true, "2": true})
+	rows := everyShop([]ledger.Pending{{Dataset: "staff", RowKey: "x", Urgent: true}, {ShopID: "9", Dataset: "staff"}}, ledger.Cached{"1": "", "2": "users"})
 	require.ElementsMatch(t, []ledger.Pending{{ShopID: "1", Dataset: "staff", Urgent: true}, {ShopID: "2", Dataset: "staff", Urgent: true}, {ShopID: "9", Dataset: "staff"}}, rows)
 }
 

@@ -48,10 +48,10 @@ type Scheduler struct {
 	Log      *slog.Logger
 }
 
-// Begin keeps where the changes of a shop begin that must be found. It is called before the shop is read.
-func (s *Scheduler) Begin(ctx context.Context, shop string) error {
+// Begin keeps where the changes of a shop begin that must be found, of these datasets. It is called before the shop is read.
+func (s *Scheduler) Begin(ctx context.Context, shop string, only ledger.Datasets) error {
 	for name, d := range s.Datasets {
-		if !scheduled(d) {
+		if !scheduled(d) || !only.Has(name) {
 			continue
 		}
 		mark, _, err := d.Mark(ctx, shop)
@@ -160,7 +160,7 @@ func (s *Scheduler) each(ctx context.Context, due []ledger.Fresh) error {
 // refresh brings what has changed since the last time into the cache.
 func (s *Scheduler) refresh(ctx context.Context, f ledger.Fresh) error {
 	d := s.Datasets[f.Dataset]
-	ends, err := s.Ledger.Ends(ctx, f.ShopID)
+	ends, err := s.Ledger.Ends(ctx, f.ShopID, f.Dataset)
 	if err != nil || ends.Needed.IsZero() {
 		return err
 	}

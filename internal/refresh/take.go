@@ -91,7 +91,7 @@ func (in *Intake) Accept(ctx context.Context, doc []byte, via, who string) (Take
 
 // standing is how shops stand when changes are told.
 type standing struct {
-	cached map[string]bool
+	cached ledger.Cached
 	off    map[string]*ledger.OffError
 }
 
@@ -107,14 +107,17 @@ func (s standing) unneeded(p ledger.Pending) string {
 	switch {
 	case s.off[p.ShopID] != nil:
 		return whyOff
-	case !s.cached[p.ShopID]:
-		return whyCold
+	case s.cached.Has(p.ShopID, p.Dataset):
+		return ""
 	}
-	return ""
+	if _, some := s.cached[p.ShopID]; some {
+		return whyLeft
+	}
+	return whyCold
 }
 
 // reasons are what metrics call them.
-var reasons = map[string]string{whyUnknown: "unknown_table", whyCold: "not_cached", whyOff: "switched_off", whyNoShop: "no_shop", whyBadShop: "bad_shop", whyBadKey: "bad_key", change.ErrNotRows.Error(): "not_rows"}
+var reasons = map[string]string{whyUnknown: "unknown_table", whyCold: "not_cached", whyOff: "switched_off", whyLeft: "left_out", whyNoShop: "no_shop", whyBadShop: "bad_shop", whyBadKey: "bad_key", change.ErrNotRows.Error(): "not_rows"}
 
 // records are at least one: what is to be done, or why nothing is.
 func (in *Intake) records(c change.Change, shops standing) []ledger.Change {
@@ -144,7 +147,7 @@ func plain(shop string) string {
 }
 
 // everyShop puts the shops that are cached in the place of "every shop".
-func everyShop(rows []ledger.Pending, cached map[string]bool) []ledger.Pending {
+func everyShop(rows []ledger.Pending, cached ledger.Cached) []ledger.Pending {
 	var all []ledger.Pending
 	for _, p := range rows {
 		if p.ShopID != "" {

@@ -104,7 +104,7 @@ func (w *Worker) look(ctx context.Context, running *sync.WaitGroup) error {
 		g := ledger.Group{ShopID: group[0].ShopID, Dataset: group[0].Dataset}
 		w.take(g, time.Time{})
 		running.Go(func() {
-			w.take(g, w.work(ctx, g, group, upto, cached[g.ShopID], now))
+			w.take(g, w.work(ctx, g, group, upto, cached.Has(g.ShopID, g.Dataset), now))
 		})
 	}
 	return nil
@@ -204,7 +204,7 @@ func (w *Worker) group(ctx context.Context, g ledger.Group, rows []ledger.Pendin
 }
 
 func (w *Worker) read(ctx context.Context, g ledger.Group, d Dataset, rows []ledger.Pending) (again time.Duration, err error) {
-	ends, err := w.Ledger.Ends(ctx, g.ShopID)
+	ends, err := w.Ledger.Ends(ctx, g.ShopID, g.Dataset)
 	if err != nil {
 		return 0, err
 	}

@@ -78,7 +78,7 @@ func newBench(t *testing.T) *bench {
 		StartsAt: now.Add(time.Hour), EndsAt: now.Add(2 * time.Hour), Deadline: now.Add(50 * time.Minute), PlannedStart: now,
 	})
 	require.NoError(t, err)
-	require.NoError(t, store.WritePlan(t.Context(), b.run.ID, 1, []ledger.Unit{{Dataset: "a"}, {Dataset: "b"}, {Dataset: "c"}}))
+	require.NoError(t, store.WritePlan(t.Context(), b.run.ID, 1, ledger.Kept{}, []ledger.Unit{{Dataset: "a"}, {Dataset: "b"}, {Dataset: "c"}}))
 	return b
 }
 

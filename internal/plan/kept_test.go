@@ -1,0 +1,40 @@
+package plan
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/prewarm-go/prewarm/internal/ledger"
+)
+
+func TestOnlyTheDatasetsOfAShopAreReadAndPlanned(t *testing.T) {
+	t.Parallel()
+	others := users(25)
+	others.spec.Name, others.counted = "others", new(int64)
+	others.split = func() { t.Error("a dataset was read that the shop does not have") }
+	e := newEnv(t, users(25), others, shop())
+	run := e.run(t)
+	kept := ledger.Settings{Kept: ledger.Kept{Datasets: ledger.DatasetsOf([]string{"users", "gone"})}}
+	_, err := e.Ledger.SetShop(t.Context(), run.ShopID, 0, kept, ledger.By{Who: "ann", Why: "big"})
+	require.NoError(t, err)
+	var begun ledger.Datasets
+	e.Begin = func(_ context.Context, _ string, only ledger.Datasets) error {
+		begun = only
+		return nil
+	}
+	rows, err := Shops{Datasets: e.Datasets, Ledger: e.Ledger}.Estimate(t.Context(), run.ShopID)
+	require.NoError(t, err)
+	require.Equal(t, map[string]int64{"users": 0}, rows) // the fake counts up to 0
+	require.NoError(t, e.Plan(t.Context(), run.ID, run.Epoch))
+	require.Equal(t, kept.Datasets, begun)
+	e.requirePlan(t, run, 3)
+	cached, err := e.Ledger.Ends(t.Context(), run.ShopID, "shop")
+	require.NoError(t, err)
+	require.Empty(t, cached.Former, "the run does not count for a dataset that it has not")
+
+	e.Datasets = []Dataset{shop()}
+	_, err = e.split(t.Context(), run.ShopID, kept.Datasets)
+	require.ErrorContains(t, err, "none of them is configured")
+}
