@@ -31,9 +31,9 @@ func binlogged(t *testing.T, args ...string) (*cluster, *testenv.MySQLServer) {
 // told waits until the whole binlog was read and what it told was done.
 func (c *cluster) told() {
 	c.t.Helper()
-	var position string
-	require.NoError(c.t, c.source.QueryRowContext(c.t.Context(), "SELECT @@GLOBAL.gtid_binlog_pos").Scan(&position))
-	c.until(soon, "read up to "+position, func() bool {
+	c.until(soon, "the binlog is read to its end", func() bool {
+		var position string
+		require.NoError(c.t, c.source.QueryRowContext(c.t.Context(), "SELECT @@GLOBAL.gtid_binlog_pos").Scan(&position))
 		return c.number("SELECT COUNT(*) FROM feeds WHERE feed = 'binlog:main' AND position = ?", position) == 1 && c.number("SELECT COUNT(*) FROM pending") == 0
 	})
 }

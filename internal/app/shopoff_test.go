@@ -103,7 +103,7 @@ func (c *cluster) edit(shops ...int) (stop func()) {
 					fmt.Sprintf("UPDATE staff SET name = 'edit %d' WHERE id = %d", i, shop*1000+1),
 					fmt.Sprintf("INSERT INTO shop_users (shop_id, user_id, nickname, level, balance) VALUES (%d, %d, 'new', 1, 2.5)", shop, 1_000_000+i),
 				} {
-					_, _ = c.source.ExecContext(ctx, statement)
+					_, _ = c.source.ExecContext(c.t.Context(), statement) // one that is broken off may still be carried out, after stop has returned
 				}
 			}
 		}
