@@ -1,0 +1,44 @@
+package pace
+
+import (
+	"fmt"
+
+	"github.com/prewarm-go/prewarm/internal/guard"
+)
+
+// reason says in one line why the width is what it is.
+func reason(s State, in Input, r Result, hand *Override, why string) string {
+	need := in.Demand.Reason
+	if hand != nil && hand.Pin > 0 {
+		need = fmt.Sprintf("pinned at %d", hand.Pin)
+	}
+	var text string
+	switch {
+	case s.Stopped:
+		text = fmt.Sprintf("stopped: %s", in.Guard.Reason)
+	case hand != nil && hand.Pause:
+		text = "paused"
+	case why == "held":
+		text = fmt.Sprintf("%d, not growing to %d: %s", r.Width, min(r.Wanted, r.Ceiling), in.Guard.Reason)
+	case why == "near":
+		text = fmt.Sprintf("%d, near enough: %s", r.Width, need)
+	case why == "growing":
+		text = fmt.Sprintf("%d, growing to %d: %s", r.Width, min(r.Wanted, r.Ceiling), need)
+	case why == "lingering":
+		text = fmt.Sprintf("%d, down to %d if the need stays low: %s", r.Width, s.LowMost, need)
+	case r.Bound && r.Binds == BindsGuard && in.Guard.Zone != guard.Grow:
+		text = fmt.Sprintf("%d is what the servers bear now, %d wanted (%s): %s", r.Width, r.Wanted, need, in.Guard.Reason)
+	case r.Bound && r.Binds == BindsGuard:
+		text = fmt.Sprintf("%d is what the servers bore, %d wanted (%s); more is tried when all has been well for a while", r.Width, r.Wanted, need)
+	case r.Bound && r.Binds == BindsPods:
+		text = fmt.Sprintf("%d is what %d pods carry, %d wanted (%s)", r.Width, max(in.Pods, 1), r.Wanted, need)
+	case r.Bound:
+		text = fmt.Sprintf("%d is width.max, %d wanted (%s)", r.Width, r.Wanted, need)
+	default:
+		text = fmt.Sprintf("%d: %s", r.Width, need)
+	}
+	if hand != nil {
+		text += fmt.Sprintf("; by hand until %s by %s: %s", clock(hand.Until), hand.Who, hand.Why)
+	}
+	return text
+}
