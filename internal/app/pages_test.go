@@ -62,14 +62,17 @@ func TestPagesGrowOnlyWhileTheGuardSaysGrow(t *testing.T) {
 	require.InDelta(t, 500, p.Rows("users"), 1)
 }
 
-func TestPagesKeepTheirRowsWhileNobodyElseReads(t *testing.T) {
+func TestPagesMayTakeLongerWhileNobodyElseReads(t *testing.T) {
 	t.Parallel()
 	p, zone, _ := newTestPages(t, func(po *config.Policy) { po.PageTime = 100 * time.Microsecond })
 	p.alone = func(source string) bool { return source == "main" }
-	for z, want := range map[guard.Zone]int{guard.Grow: 500, guard.Hold: 500, guard.Shrink: 200} {
-		*zone = z
+	for _, z := range []struct {
+		zone guard.Zone
+		want int
+	}{{guard.Grow, 2000}, {guard.Hold, 2000}, {guard.Shrink, 200}} {
+		*zone = z.zone
 		p.read(20, 0)
-		require.Equal(t, want, p.Rows("users"), z)
+		require.InDelta(t, z.want, p.Rows("users"), 1, z.zone)
 	}
 	p.alone = func(string) bool { return false }
 	*zone = guard.Grow

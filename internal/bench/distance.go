@@ -72,10 +72,10 @@ func (d *distance) pass(from, to net.Conn) {
 	free := make(chan []byte, 64)
 	d.wg.Go(func() {
 		defer func() { _ = from.Close(); _ = to.Close() }()
+		sleeper()
 		for c := range under {
-			select {
-			case <-time.After(time.Until(c.due)):
-			case <-d.ctx.Done():
+			sleepUntil(c.due)
+			if d.ctx.Err() != nil {
 				return
 			}
 			if _, err := to.Write(c.bytes); err != nil {
