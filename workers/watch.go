@@ -16,7 +16,7 @@ import (
 
 const (
 	// watchEvery is how often a pod asks for the switches and the standing of what it has in hand: a pause or a cancel is
-	// to be felt in the whole cluster within a second. A pod with nothing in hand does not ask.
+	// to be felt in the whole cluster within a second, also by a pod that did not hear of it.
 	watchEvery = 250 * time.Millisecond
 	// watchWithin bounds one look.
 	watchWithin = 2 * time.Second
@@ -25,24 +25,8 @@ const (
 // errCalledOff breaks off a page that is being read or written.
 var errCalledOff = fmt.Errorf("%w: it was cancelled, or taken over", ledger.ErrFenced)
 
-// Watch looks again and again at what the pod has in hand, until the context ends. A unit whose claim does not stand any
-// more is broken off, in the middle of a page; one that is paused stops at its next page.
-func (h *LoadHandler) Watch(ctx context.Context) {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if err := h.Look(ctx); err != nil && ctx.Err() == nil {
-			h.Log.DebugContext(ctx, "look at the switches; it is tried again", "error", err)
-		}
-	}
-}
-
-// Look looks once.
+// Look looks once at what the pod has in hand. A unit whose claim does not stand any more is broken off, in the middle of a page; one
+// that is paused stops at its next page.
 func (h *LoadHandler) Look(ctx context.Context) error {
 	held := h.hands.claims()
 	if len(held) == 0 {
@@ -79,13 +63,29 @@ func (h *LoadHandler) Look(ctx context.Context) error {
 // cancellations is where asynq 0.26 publishes the id of a task that somebody cancels, as in asynqmon.
 const cancellations = "asynq:cancel"
 
-// Signals hears what is said to all pods: that a switch was turned, and that a task was cancelled in asynqmon. asynq alone
+// Signals has a pod look at the switches, and hears what is said to all pods: that a switch was turned, and that a task was cancelled in asynqmon. asynq alone
 // would take the latter for a failed attempt; here it cancels the task's run. Every pod hears it and the first one does it.
 type Signals struct {
 	Client redis.UniversalClient
-	Look   func(ctx context.Context) error // at the switches, now
+	Look   func(ctx context.Context) error // at the switches and the standing of what the pod has in hand, now
 	Cancel func(ctx context.Context, run string, by ledger.By) error
 	Log    *slog.Logger
+}
+
+// Watch looks again and again until the context ends.
+func (s *Signals) Watch(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := s.Look(ctx); err != nil && ctx.Err() == nil {
+			s.Log.DebugContext(ctx, "look at the switches; it is tried again", "error", err)
+		}
+	}
 }
 
 // Run listens until the context ends.

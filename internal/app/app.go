@@ -285,7 +285,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 	a.strays, a.handlers = handler.Strays, handler.Wait
 	a.keepFresh(bound, handler.Loader, settler)
 	signals := &workers.Signals{Client: a.queueDB, Look: handler.Look, Cancel: a.intake.Cancel, Log: a.log}
-	a.watch = []func(context.Context){handler.Watch, signals.Run, mem.Run, func(ctx context.Context) { a.pages.measure(ctx, a.sources) }}
+	a.watch = []func(context.Context){signals.Watch, signals.Run, mem.Run, func(ctx context.Context) { a.pages.measure(ctx, a.sources) }}
 	planner := &workers.PlanHandler{
 		Planner: &plan.Planner{Ledger: a.ledger, Datasets: planned, Tasks: enqueue, UnitRows: p.UnitRows, Place: a.place, Begin: a.fresh.schedule.Begin, Log: a.log},
 		Ledger:  a.ledger, Retry: retry, Alerts: a.alerts,

@@ -18,11 +18,10 @@ import (
 
 // heedShops has what is done for a shop broken off when the shop is switched off.
 func (a *App) heedShops(planner *plan.Planner, handler *workers.LoadHandler, signals *workers.Signals) {
-	watch := &shops.Watch{Ledger: a.ledger, Log: a.log}
+	watch := &shops.Watch{Ledger: a.ledger}
 	planner.Enter, a.fresh.worker.Enter, a.fresh.schedule.Enter = watch.Enter, watch.Enter, watch.Enter
 	a.intake.Shops = watchedShops{a.intake.Shops, watch}
 	signals.Look = func(ctx context.Context) error { return errors.Join(handler.Look(ctx), watch.Look(ctx)) }
-	a.watch = append(a.watch, watch.Run)
 }
 
 // watchedShops asks the sources about a shop until it is switched off.

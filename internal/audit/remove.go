@@ -68,7 +68,7 @@ func (r *Remover) Once(ctx context.Context) error {
 	if err != nil || next == nil {
 		return err
 	}
-	w := &removal{Remover: r, Removal: *next, said: time.Now()}
+	w := &removal{Remover: r, Removal: *next, unsure: map[*dataset.Pattern]int{}, said: time.Now()}
 	err = w.carry(ctx)
 	if errors.Is(err, ledger.ErrFenced) {
 		return nil // the shop is being switched on
@@ -101,19 +101,30 @@ type removal struct {
 	client   redis.UniversalClient // the cache that is gone through
 	patterns []*dataset.Pattern
 	others   []*dataset.Encoder // of which the keys are left alone
-	keys     []string           // the batch
-	found    int64              // keys, in this pass
-	said     time.Time          // when the ledger was told that it is in hand
+	unsure   map[*dataset.Pattern]int
+	keys     []string  // the batch
+	found    int64     // keys, in this pass
+	said     time.Time // when the ledger was told that it is in hand
 }
 
 func (w *removal) carry(ctx context.Context) error {
 	only := w.sort()
+	var all error
 	for _, w.client = range w.Caches {
-		if err := w.through(ctx, only); err != nil {
+		w.keys = w.keys[:0]
+		err := w.through(ctx, only)
+		if errors.Is(err, ledger.ErrFenced) || errors.Is(err, ErrHeld) || ctx.Err() != nil {
 			return err
 		}
+		all = errors.Join(all, err) // a cache that is away keeps no other from being looked through
 	}
-	return nil
+	for _, p := range w.patterns {
+		if n := w.unsure[p]; n > 0 {
+			w.Left = append(w.Left, ledger.LeftOver{Dataset: p.Dataset(), Why: fmt.Sprintf(
+				"%d keys may be another shop's: a value in them holds the text that stands behind the shop's id", n)})
+		}
+	}
+	return all
 }
 
 // through goes through one cache.
@@ -185,6 +196,11 @@ func (w *removal) own(key string) bool {
 	for _, p := range w.patterns {
 		if _, ok := p.Row(key); ok {
 			return true
+		}
+	}
+	for _, p := range w.patterns {
+		if p.Unsure(key) {
+			w.unsure[p]++
 		}
 	}
 	return false

@@ -130,6 +130,50 @@ func TestARemovalIsCarriedOnAfterItsPodDiedAndWaitsForTheGuard(t *testing.T) {
 	require.Empty(t, is.LastError)
 }
 
+func TestACacheThatIsAwayKeepsNoOtherFromBeingCleared(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, testenv.OwnRedis(t).URL, specs)
+	r := remover(t, p)
+	p.put(t, "user:1001:1", "user:1001:2")
+	away := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
+	t.Cleanup(func() { require.NoError(t, away.Close()) })
+	r.Caches = []redis.UniversalClient{away, p.redis}
+	_, err := r.Ledger.SetShop(t.Context(), "1001", 0, ledger.Settings{Off: true, Keys: ledger.KeysRemove}, ledger.By{Who: "ann"})
+	require.NoError(t, err)
+	require.ErrorContains(t, r.Once(t.Context()), "127.0.0.1:1")
+	require.Empty(t, all(t, p.redis))
+	require.NoError(t, r.Once(t.Context()), "the same is said once")
+	is, err := r.Ledger.Removal(t.Context(), "1001")
+	require.NoError(t, err)
+	require.Equal(t, ledger.RemovalWaiting, is.State, "that cache may hold keys of the shop")
+	r.Caches = r.Caches[1:]
+	require.NoError(t, r.Once(t.Context()))
+	is, err = r.Ledger.Removal(t.Context(), "1001")
+	require.NoError(t, err)
+	require.Equal(t, ledger.RemovalDone, is.State)
+}
+
+func TestKeysThatMayBeAnotherShopsAreLeftAndTold(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, testenv.OwnRedis(t).URL, []dataset.Spec{
+		{Name: "names", Table: "users", Shop: "shop_id", By: []string{"user_id"}, Columns: []string{"user_id", "nick"}, Key: "name:{shop}:{user_id}:{nick}", Value: dataset.ValueJSON},
+	})
+	r := remover(t, p)
+	p.put(t, "name:1001:1:ann", "name:1001:2:b:ob", "name:1001:3:e:ve")
+	_, err := r.Ledger.SetShop(t.Context(), "1001", 0, ledger.Settings{Off: true, Keys: ledger.KeysRemove}, ledger.By{Who: "ann"})
+	require.NoError(t, err)
+	for range 2 {
+		require.NoError(t, r.Once(t.Context()))
+	}
+	require.Equal(t, []string{"name:1001:2:b:ob", "name:1001:3:e:ve"}, all(t, p.redis))
+	is, err := r.Ledger.Removal(t.Context(), "1001")
+	require.NoError(t, err)
+	require.Equal(t, ledger.RemovalDone, is.State)
+	require.Len(t, is.Left, 1)
+	require.Equal(t, "names", is.Left[0].Dataset)
+	require.Contains(t, is.Left[0].Why, "2 keys may be another shop's")
+}
+
 func TestNoKeyIsRemovedOfAShopThatIsBeingSwitchedOn(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, testenv.OwnRedis(t).URL, specs)

@@ -32,14 +32,17 @@ func (e *Encoder) shapeOf(column int) *regexp.Regexp {
 	return shape[e.cols[column].Kind]
 }
 
-// Pattern is that of a shop's keys; ok is false where keys cannot be told apart for sure: if the key does not hold the shop,
-// has no column of `by` or not all of them, or has text before its last column.
+// Pattern is that of a shop's keys; ok is false where keys cannot be told apart for sure: if the key does not hold the shop, or
+// holds a text column of it, which may be written otherwise than the id that was announced; has no column of `by` or not all of them;
+// or has text before its last column.
 func (e *Encoder) Pattern(shop string) (p *Pattern, ok bool) {
 	p = &Pattern{enc: e}
 	hasShop, last := false, -1
 	for i, s := range e.key {
 		own := s.column == slotShop || s.column >= 0 && e.cols[s.column].Name == e.spec.Shop
 		switch {
+		case own && s.column >= 0 && e.shapeOf(s.column) == nil:
+			return nil, false
 		case own:
 			hasShop = true
 			s = slot{text: shop, column: slotText}
@@ -79,13 +82,29 @@ func (e *Encoder) HidesShop(shop string) bool {
 // Prefix is what all keys of the shop begin with.
 func (p *Pattern) Prefix() string { return p.slots[0].text }
 
-// Row is the row that a key would be of, with the columns that stand in the key; ok is false for a key of something else.
+// Dataset is whose keys these are.
+func (p *Pattern) Dataset() string { return p.enc.spec.Name }
+
+// Row is the row that a key would be of, with the columns that stand in the key; ok is false for a key of something else, and
+// for one of which that is not sure.
 func (p *Pattern) Row(key string) (row []sql.RawBytes, ok bool) {
+	row, sure, ok := p.row(key)
+	return row, ok && sure
+}
+
+// Unsure says whether a key looks like the shop's and may be another's too, whose id holds more of the key's text.
+func (p *Pattern) Unsure(key string) bool {
+	_, sure, ok := p.row(key)
+	return ok && !sure
+}
+
+func (p *Pattern) row(key string) (row []sql.RawBytes, sure, ok bool) {
+	sure = true
 	row = make([]sql.RawBytes, len(p.enc.cols))
 	for i, s := range p.slots {
 		if s.column == slotText {
 			if key, ok = strings.CutPrefix(key, s.text); !ok {
-				return nil, false
+				return nil, false, false
 			}
 			continue
 		}
@@ -93,16 +112,19 @@ func (p *Pattern) Row(key string) (row []sql.RawBytes, ok bool) {
 		if i+1 < len(p.slots) {
 			end := strings.Index(key, p.slots[i+1].text)
 			if end < 0 {
-				return nil, false
+				return nil, false, false
 			}
 			value = key[:end]
 		}
-		if re := p.enc.shapeOf(s.column); re != nil && !re.MatchString(value) || re == nil && p.behind != "" && strings.Contains(value, p.behind) {
-			return nil, false
+		switch re := p.enc.shapeOf(s.column); {
+		case re != nil && !re.MatchString(value):
+			return nil, false, false
+		case re == nil && p.behind != "" && strings.Contains(value, p.behind):
+			sure = false
 		}
 		row[s.column], key = sql.RawBytes(value), key[len(value):]
 	}
-	return row, key == ""
+	return row, sure, key == ""
 }
 
 // MayBe says whether a key could be one of the shop's, where Pattern cannot tell: it has the template's texts in their order.

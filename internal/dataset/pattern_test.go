@@ -43,6 +43,19 @@ func TestAKeyIsTakenApartIntoItsRow(t *testing.T) {
 	}
 }
 
+func TestAKeyThatMayBeAnotherShopsIsUnsure(t *testing.T) {
+	t.Parallel()
+	a, b := Column{Name: "a", Kind: KindInt}, Column{Name: "b", Kind: KindText}
+	p, ok := patterned(t, "user:{shop}:{b}", []string{"b"}, b).Pattern("1")
+	require.True(t, ok)
+	for key, unsure := range map[string]bool{"user:1:2:x": true, "user:1:x": false, "user:2:x:y": false, "x": false} {
+		require.Equal(t, unsure, p.Unsure(key), key)
+	}
+	p, ok = patterned(t, "user:{shop}:{a}", []string{"a"}, a).Pattern("1")
+	require.True(t, ok)
+	require.False(t, p.Unsure("user:1:2:3"), "no number looks like that")
+}
+
 func TestKeysThatCannotBeToldApartHaveNoPattern(t *testing.T) {
 	t.Parallel()
 	a, b := Column{Name: "a", Kind: KindInt}, Column{Name: "b", Kind: KindText}
@@ -53,6 +66,8 @@ func TestKeysThatCannotBeToldApartHaveNoPattern(t *testing.T) {
 		_, ok := e.Pattern("1")
 		require.False(t, ok, key)
 	}
+	_, ok := patterned(t, "user:{shop_id}:{a}", []string{"a"}, a, Column{Name: "shop_id", Kind: KindText}).Pattern("x")
+	require.False(t, ok, "a row's X is the shop x in many collations")
 	e := patterned(t, "user:{shop}:{b}:{a}", []string{"a", "b"}, a, b)
 	require.True(t, e.MayBe("1", "user:1:x.y:5"))
 	require.False(t, e.MayBe("1", "user:2:x:5"))

@@ -74,9 +74,9 @@ func (s *Store) Touched(ctx context.Context, u Unit) error {
 	return nil
 }
 
-// Written is how many rows of a unit's run have been written: what a moved end is about.
+// Written is how many rows of a unit's run have been written to its cache: what a moved end is about there.
 func (s *Store) Written(ctx context.Context, u Unit) (rows int64, err error) {
-	err = s.db.QueryRowContext(ctx, `SELECT COALESCE(SUM(rows_done), 0) FROM units WHERE run_id = ? AND epoch = ?`, u.RunID, u.Epoch).Scan(&rows)
+	err = s.db.QueryRowContext(ctx, `SELECT COALESCE(SUM(rows_done), 0) FROM units WHERE run_id = ? AND epoch = ? AND cache_name = ?`, u.RunID, u.Epoch, u.Cache).Scan(&rows)
 	if err != nil {
 		return 0, fmt.Errorf("count what was written: %w", err)
 	}

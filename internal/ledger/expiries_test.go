@@ -63,6 +63,11 @@ func TestOneUnitOfEachDatasetCarriesAMovedEnd(t *testing.T) {
 		rows, err := s.Written(t.Context(), u)
 		require.NoError(t, err)
 		require.EqualValues(t, 50, rows)
+		elsewhere := u
+		elsewhere.Cache = "elsewhere"
+		rows, err = s.Written(t.Context(), elsewhere)
+		require.NoError(t, err)
+		require.Zero(t, rows, "what another cache holds is not moved in this one")
 
 		move(t, s, r.ID, time.Hour) // once more, in the middle
 		_, err = s.Carried(t.Context(), u, "of 30 keys")

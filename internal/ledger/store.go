@@ -99,7 +99,7 @@ func Open(ctx context.Context, c config.Ledger) (*Store, error) {
 		return nil, fmt.Errorf("ledger.dsn: %w", err)
 	}
 	reads := &atomic.Int64{}
-	db := sql.OpenDB(&mysqlconn.Counting{Connector: connector, Reads: reads})
+	db := sql.OpenDB(&mysqlconn.Counting{Connector: repeatable{connector}, Reads: reads})
 	db.SetMaxOpenConns(c.Pool)
 	db.SetMaxIdleConns(c.Pool)
 	db.SetConnMaxIdleTime(idleTransaction / 2) // before the server does it

@@ -81,9 +81,16 @@ func (t *task) sweep(ctx context.Context) (found cache.Extended, why string, err
 	if ok, why := scans(keys, rows); !ok {
 		return found, why, nil
 	}
+	unsure := 0
 	found, err = t.Cache.Extend(ctx, cache.Extension{
 		Prefix: pattern.Prefix(), Expiry: t.Expiry, Proceed: t.alive(),
-		Own:   func(key string) bool { _, ok := pattern.Row(key); return ok },
+		Own: func(key string) bool {
+			_, ok := pattern.Row(key)
+			if !ok && pattern.Unsure(key) {
+				unsure++
+			}
+			return ok
+		},
 		Moved: func(keys int) { t.Metrics.extended(t.Unit.Dataset, keys) },
 	})
 	if cache.Refused(err) {
@@ -91,6 +98,9 @@ func (t *task) sweep(ctx context.Context) (found cache.Extended, why string, err
 	}
 	if err != nil {
 		return found, "", fmt.Errorf("dataset %s: %w", t.Unit.Dataset, err)
+	}
+	if unsure > 0 {
+		return found, fmt.Sprintf("%d keys may be another shop's by their names", unsure), nil
 	}
 	if ok, why := trusts(enc.Write(), found); !ok {
 		return found, why, nil

@@ -65,9 +65,14 @@ func (unread) Now(context.Context) (time.Time, error) { return time.Time{}, errR
 // overrun is a ready run of three units of users, whose end has been moved by two hours; the first of them is claimed.
 func overrun(t *testing.T, e *env) Job {
 	t.Helper()
+	return overrunOf(t, e, usersSpec())
+}
+
+func overrunOf(t *testing.T, e *env, spec dataset.Spec) Job {
+	t.Helper()
 	e.users(t, 1, 60)
 	e.expiry.EndsAt = e.expiry.EndsAt.Truncate(time.Microsecond) // as the ledger keeps it
-	j := e.job(t, e.bind(t, usersSpec()), ledger.Unit{To: `["20"]`}, ledger.Unit{From: `["20"]`, To: `["40"]`}, ledger.Unit{From: `["40"]`})
+	j := e.job(t, e.bind(t, spec), ledger.Unit{To: `["20"]`}, ledger.Unit{From: `["20"]`, To: `["40"]`}, ledger.Unit{From: `["40"]`})
 	for i := range 3 {
 		if i > 0 {
 			j = e.claim(t, j, j.Unit.RunID, i, 0)
@@ -185,6 +190,26 @@ func TestAnOverrunThatCannotBeCarriedIsReadFromTheSource(t *testing.T) {
 			require.Equal(t, 60, counted.keys)
 			e.allMoved(t)
 		})
+	}
+}
+
+func TestKeysThatMayBeAnotherShopsAreReadForTheirExpiry(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, testenv.OwnRedis(t).URL, usersTable, "INSERT INTO users VALUES (1, 100, 'c:d', NULL)")
+	spec := usersSpec()
+	spec.Key = "user:{shop}:{user_id}:{nick}"
+	j := overrunOf(t, e, spec)
+	for unit := range 3 {
+		if unit > 0 {
+			j = e.claim(t, j, j.Unit.RunID, unit, 1)
+		}
+		_, err := e.Load(t.Context(), j)
+		require.NoError(t, err)
+	}
+	for _, key := range []string{"user:1:1:nick 1", "user:1:60:nick 60", "user:1:100:c:d"} {
+		at, err := e.redis.PExpireTime(t.Context(), key).Result()
+		require.NoError(t, err)
+		require.Equal(t, e.expiry.At([]byte(key)).UnixMilli(), at.Milliseconds(), key)
 	}
 }
 

@@ -95,7 +95,8 @@ func (w *world) newPod() *pod {
 	if err := w.store.Beat(as(p.ctx, &actor{name: p.id + ".start", pod: p, direct: true}), ledger.Pod{ID: p.id, Version: "model", Slots: slotsOfPod}); err != nil {
 		panic(err)
 	}
-	for i, loop := range []func(){p.pulse, p.lead, func() { p.handler.Watch(as(p.ctx, &actor{name: p.id + ".watch", pod: p})) }} {
+	signals := &workers.Signals{Look: p.handler.Look, Log: w.log}
+	for i, loop := range []func(){p.pulse, p.lead, func() { signals.Watch(as(p.ctx, &actor{name: p.id + ".watch", pod: p})) }} {
 		after := time.Duration(len(w.pods)*10+i) * time.Millisecond // not all at the same moment; see tick
 		go func() {
 			time.Sleep(after)

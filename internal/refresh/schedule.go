@@ -174,15 +174,13 @@ func (s *Scheduler) refresh(ctx context.Context, f ledger.Fresh) error {
 	if err != nil {
 		return err
 	}
-	bring := func(into func(context.Context, load.Refreshing) (load.Refreshed, error)) error {
-		for _, r.Cache = range places {
+	bring := func(into func(context.Context, load.Refreshing) (load.Refreshed, error)) (all error) {
+		for _, r.Cache = range places { // one that is away keeps no other from being right
 			done, err := into(ctx, r)
 			s.Metrics.done(f.Dataset, done.Written, done.Removed, len(done.Bad))
-			if err != nil {
-				return err
-			}
+			all = errors.Join(all, err)
 		}
-		return nil
+		return all
 	}
 	if !d.Spec().Paged() {
 		err = bring(s.Loader.RefreshAll)

@@ -1,24 +1,18 @@
 // Package shops breaks off, in each pod, what is done for a shop that is switched off: planning it, refreshing it, looking it up.
-// Units in hand are not its business: their claims stop to stand (workers.LoadHandler.Watch).
+// Units in hand are not its business: their claims stop to stand (workers.LoadHandler.Look).
 package shops
 
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/prewarm-go/prewarm/internal/ledger"
 )
 
-const (
-	// lookEvery is how often the ledger is asked while something is done for any shop: a switch is to be felt within a second, also
-	// by a pod that did not hear of it.
-	lookEvery = 250 * time.Millisecond
-	// lookWithin bounds one look.
-	lookWithin = 2 * time.Second
-)
+// lookWithin bounds one look.
+const lookWithin = 2 * time.Second
 
 // Ledger knows which shops are switched off.
 type Ledger interface {
@@ -28,7 +22,6 @@ type Ledger interface {
 // Watch is of one pod. It is safe for concurrent use.
 type Watch struct {
 	Ledger Ledger
-	Log    *slog.Logger
 
 	mu   sync.Mutex
 	held map[*hold]struct{}
@@ -87,23 +80,7 @@ func (w *Watch) leave(h *hold) {
 	delete(w.held, h)
 }
 
-// Run looks again and again until the context ends. A pod that does nothing does not ask.
-func (w *Watch) Run(ctx context.Context) {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if err := w.Look(ctx); err != nil && ctx.Err() == nil {
-			w.Log.DebugContext(ctx, "look for shops that are switched off; it is tried again", "error", err)
-		}
-	}
-}
-
-// Look looks once, and breaks off what is done for shops that are switched off.
+// Look looks once, and breaks off what is done for shops that are switched off. A pod that does nothing does not ask.
 func (w *Watch) Look(ctx context.Context) error {
 	if len(w.holds()) == 0 {
 		return nil

@@ -3,7 +3,6 @@ package shops_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -43,8 +42,19 @@ func TestWhatIsDoneForAShopIsBrokenOffWhenItIsSwitchedOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		off := &turned{}
-		w := &shops.Watch{Ledger: off, Log: slog.New(slog.DiscardHandler)}
-		go w.Run(t.Context())
+		w := &shops.Watch{Ledger: off}
+		go func() {
+			tick := time.NewTicker(250 * time.Millisecond)
+			defer tick.Stop()
+			for {
+				select {
+				case <-t.Context().Done():
+					return
+				case <-tick.C:
+					_ = w.Look(t.Context())
+				}
+			}
+		}()
 		why := &ledger.OffError{Shop: ledger.Shop{ID: "1001"}}
 		begun := time.Now()
 		go func() {
@@ -76,7 +86,7 @@ func TestWhatIsDoneForAShopIsBrokenOffWhenItIsSwitchedOff(t *testing.T) {
 
 func TestAnErrorOfItsOwnStaysWhatItIs(t *testing.T) {
 	t.Parallel()
-	w := &shops.Watch{Ledger: &turned{}, Log: slog.New(slog.DiscardHandler)}
+	w := &shops.Watch{Ledger: &turned{}}
 	own := errors.New("no such table")
 	require.ErrorIs(t, w.Enter(t.Context(), "1001", func(context.Context) error { return own }), own)
 	require.ErrorIs(t, shops.Enter(nil).Do(t.Context(), "1001", func(context.Context) error { return own }), own)
