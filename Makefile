@@ -79,7 +79,7 @@ freshness: servers ## how late changes are in the cache, with the binlog and wit
 	PREWARM_REQUIRE_SERVERS=1 PREWARM_RACES=$(RACES) go test ./internal/load -run TestARowThatLeftDoesNotComeBack -count=1 -v -timeout 2h
 
 # How fast it is here, beside a plain loop and the servers' own programs: make bench JSON=bin/bench.json ROWS=2000000 RUNS=9
-# SHAPE is what the data are like: mixed, one, many (small shops), wide (200 columns), large (rows of 100 KB).
+# SHAPE is what the data are like: mixed, one, many (small shops), wide (200 columns), large (rows of 100 KB); slim: 1,000 shops are only planned.
 ROWS ?= 600000
 RUNS ?= 5
 SHAPE ?= mixed

@@ -77,6 +77,9 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
+	if s.shape.row == nil {
+		return s.planning(ctx)
+	}
 	if o.profile != "" {
 		return s.profile(ctx, o.profile)
 	}

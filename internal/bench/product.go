@@ -43,6 +43,9 @@ type pod struct {
 	url string
 	log bytes.Buffer
 	end chan error
+
+	answer   []byte // to the last request
+	answered time.Time
 }
 
 // product is prewarm as it is: `serve`, asked over HTTP. It is held until everything is planned, so that what is measured
@@ -161,6 +164,7 @@ func (p *pod) ask(ctx context.Context, method, path string, body any) error {
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(res.Body)
+	p.answer, p.answered = answer, time.Now()
 	if err == nil && res.StatusCode/100 != 2 {
 		err = fmt.Errorf("%s %s: %s: %s", method, path, res.Status, answer)
 	}

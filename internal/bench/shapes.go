@@ -24,6 +24,7 @@ var shapes = map[string]shape{
 	"mixed": {about: "40 shops of very different sizes", shops: unequal, schema: usersSchema, columns: columns, row: usersRow, atOnce: 2000},
 	"one":   {about: "one shop", shops: func(rows int) []int { return []int{rows} }, schema: usersSchema, columns: columns, row: usersRow, atOnce: 2000},
 	"many":  {about: "shops of 300 rows", shops: small, schema: usersSchema, columns: columns, row: usersRow, atOnce: 2000},
+	"slim":  {about: "1,000 equal shops, which are only planned", shops: equal, schema: slimSchema, columns: []string{"user_id", "nickname", "level"}},
 	"wide":  {about: "200 columns", shops: unequal, schema: wideSchema(), columns: wideColumns(), row: wideRow, atOnce: 200, odd: true},
 	"large": {about: "rows of 100 KB", shops: unequal, schema: largeSchema, columns: []string{"shop_id", "user_id", "document"}, row: largeRow, atOnce: 50, odd: true},
 }
@@ -68,13 +69,25 @@ func (s *stand) fill(ctx context.Context) error {
 	}
 	r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // the same data every time
 	s.rows = s.shape.shops(s.o.rows)
+	if s.shape.row == nil {
+		err = s.fillSlim(ctx, db)
+	} else {
+		err = s.fillShops(ctx, db, r)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, "ANALYZE TABLE shop_users")
+	return err
+}
+
+func (s *stand) fillShops(ctx context.Context, db *sql.DB, r *rand.Rand) error {
 	for i, n := range s.rows {
 		if err := s.fillShop(ctx, db, r, i+1, n); err != nil {
 			return fmt.Errorf("generate shop %d: %w", i+1, err)
 		}
 	}
-	_, err = db.ExecContext(ctx, "ANALYZE TABLE shop_users")
-	return err
+	return nil
 }
 
 func (s *stand) fillShop(ctx context.Context, db *sql.DB, r *rand.Rand, shop, n int) error {
