@@ -1,6 +1,10 @@
 package guard
 
-import "math"
+import (
+	"math"
+	"slices"
+	"time"
+)
 
 // Learned is how many samples a baseline needs before it is trusted; at one a second a third of a minute.
 const Learned = 20
@@ -18,6 +22,8 @@ const (
 type Baseline struct {
 	Value   float64 `json:"value"`
 	Samples int     `json:"samples"`
+
+	first [Learned]float64 // those that make it
 }
 
 // Known says whether enough was seen.
@@ -28,22 +34,28 @@ func (b Baseline) Learn(value float64, zone Zone, quiet bool) Baseline {
 	if math.IsNaN(value) || math.IsInf(value, 0) || value <= 0 {
 		return b
 	}
+	if !(b.Value > 0) || b.Samples <= 0 || math.IsInf(b.Value, 0) || b.Samples < Learned && b.first[0] == 0 {
+		b = Baseline{}
+	}
 	switch {
-	case !(b.Value > 0) || b.Samples <= 0 || math.IsInf(b.Value, 0):
-		return Baseline{Value: value, Samples: 1}
-	case b.Samples < Learned:
-		// A running median of sorts: steps of a shrinking share, whatever the value.
-		step := 1 + 1/float64(b.Samples+1)
-		if value > b.Value {
-			b.Value = min(b.Value*step, value)
-		} else {
-			b.Value = max(b.Value/step, value)
-		}
+	case b.Samples < Learned: // the median, so that a few that lie do not matter
+		b.first[b.Samples] = value
+		sorted := b.first // a copy
+		slices.Sort(sorted[:b.Samples+1])
+		b.Value = sorted[(b.Samples+1)/2]
 	case value < b.Value:
 		b.Value = max(b.Value*(1-fall), value)
 	case quiet && zone != Stop:
 		b.Value = min(b.Value*(1+rise), value)
 	}
 	b.Samples = min(b.Samples+1, math.MaxInt32)
+	return b
+}
+
+// Tried adds a value that stops the work when it is tried again with our load at its least, so long after a stop that our own
+// work had made. It rises as it would have in that time: what is so trial after trial is not our doing, and rows that have
+// become dearer for good would stop the work for ever.
+func (b Baseline) Tried(value float64, after time.Duration) Baseline {
+	b.Value = min(b.Value*math.Pow(1+rise, after.Seconds()), value)
 	return b
 }

@@ -28,6 +28,9 @@ const (
 	Release = 30 * time.Second
 	// relief is how much better than a threshold a value must be to leave its zone.
 	relief = 0.9
+	// absurd is how many times the worst threshold a value counts in the average at most: one that is no measure of anything is
+	// forgotten within a dozen others.
+	absurd = 100
 )
 
 // Gauge judges one signal. Its fields but Quiet are set once; it is not safe for concurrent use.
@@ -57,11 +60,23 @@ func (g *Gauge) Observe(value float64, at time.Time) {
 	if !(weight > 0 && weight < 1) || g.seen.IsZero() || at.Sub(g.seen) > g.stale() {
 		g.value = value
 	} else {
-		g.value += weight * (value - g.value)
+		most := g.most()
+		g.value = min(g.value, most)
+		g.value += weight * (min(value, most) - g.value)
 	}
+	silent := at.Sub(g.seen)
+	tried := g.Own && g.Quiet && g.zone == Stop && silent > Release
 	g.bad, g.seen = "", at
+	if g.learning() {
+		g.Base = g.Base.Learn(value, g.zone, g.Quiet)
+		return
+	}
 	g.move()
-	if g.Limits.Times {
+	switch {
+	case !g.Limits.Times:
+	case tried && g.zone == Stop:
+		g.Base = g.Base.Tried(g.value, silent)
+	default:
 		g.Base = g.Base.Learn(g.value, g.zone, g.Quiet)
 	}
 }
@@ -134,9 +149,6 @@ func (g *Gauge) learning() bool { return g.Limits.Times && !g.Base.Known() }
 
 // move puts the value into its zone: worse at once, better when it is better by enough.
 func (g *Gauge) move() {
-	if g.learning() {
-		return
-	}
 	zone := Grow
 	for z := Hold; z <= Stop; z++ {
 		limit := g.limit(z)
@@ -166,6 +178,15 @@ func (g *Gauge) limit(z Zone) float64 {
 		limit *= max(g.Base.Value, g.Limits.Floor)
 	}
 	return limit
+}
+
+// most is what counts of a value in an average.
+func (g *Gauge) most() float64 {
+	worst := max(g.limit(Hold), g.limit(Shrink), g.limit(Stop))
+	if !(worst > 0) || g.learning() {
+		return math.Inf(1)
+	}
+	return absurd * worst
 }
 
 // first is the mildest zone that has a threshold.

@@ -283,3 +283,51 @@ func TestLevelsAreKnownAgainAfterARestart(t *testing.T) {
 	require.True(t, is.Has("redis_latency{cache}"))
 	require.False(t, is.Has("redis_latency{queue}"))
 }
+
+func TestALevelIsLearnedAlthoughEveryThirdReadingLies(t *testing.T) {
+	t.Parallel()
+	for _, lie := range []float64{1e-12, 1e300} {
+		g := PageTime("users")
+		at := t0
+		for i := range 2 * Learned {
+			at = at.Add(time.Second)
+			value := 2e-6
+			if i%3 == 0 {
+				value = lie
+			}
+			g.Observe(value, at)
+		}
+		require.InEpsilon(t, 2e-6, g.Base.Value, 0.05, "%v", lie)
+	}
+}
+
+func TestAReadingThatIsNoMeasureOfAnythingIsForgottenSoon(t *testing.T) {
+	t.Parallel()
+	g := Canary("main")
+	g.Base = Baseline{Value: 1e-3, Samples: Learned}
+	g.Observe(1e-3, t0)
+	g.Observe(math.MaxFloat64, t0.Add(time.Second))
+	require.Equal(t, Stop, g.Judge(t0.Add(time.Second)).Zone)
+	for i := range 26 {
+		g.Observe(1e-3, t0.Add(time.Duration(i+2)*time.Second))
+	}
+	require.Equal(t, Grow, g.Judge(t0.Add(28*time.Second)).Zone)
+}
+
+func TestRowsThatHaveBecomeDearerForGoodDoNotStopTheWorkForEver(t *testing.T) {
+	t.Parallel()
+	g := PageTime("users")
+	g.Base, g.Quiet = Baseline{Value: 1e-6, Samples: Learned}, true
+	at, stopped := t0, 0
+	for at.Sub(t0) < 4*time.Hour {
+		g.Observe(60e-6, at)
+		if g.Judge(at).Zone != Stop { // and pages go on
+			at = at.Add(time.Second)
+			continue
+		}
+		stopped++
+		at = at.Add(Release + time.Second) // one page
+	}
+	require.Equal(t, Grow, g.Judge(at.Add(-time.Second)).Zone)
+	require.Greater(t, stopped, 60, "half an hour of trouble is still trouble")
+}

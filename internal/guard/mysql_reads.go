@@ -27,6 +27,8 @@ const (
 	// readsLeast is reads a second below which no ratio means anything: so many point reads are a twentieth of one core, and
 	// what the ledger reads, if it is on the same server, is among them.
 	readsLeast = 1000
+	// readsFar is how many times the usual level one count adds to it at most.
+	readsFar = 10
 	// readsOwnShare of our own reads are not told from others': the two are counted in different places, not at the same
 	// moment.
 	readsOwnShare = 0.25
@@ -66,6 +68,8 @@ func (r Reads) Alone() bool {
 func (r Reads) Next(at time.Time, all, ours float64) (next Reads, ratio float64, ok bool) {
 	passed := at.Sub(r.at)
 	switch {
+	case !(all >= 0) || math.IsInf(all, 0):
+		return r, 0, false
 	case r.at.IsZero() || passed > readsGap || passed < 0 || all < r.all:
 		return Reads{at: at, all: all, ours: ours, rate: math.NaN(), level: r.level, levels: r.levels, recent: r.recent}, 0, false
 	case passed < readsApart:
@@ -77,8 +81,11 @@ func (r Reads) Next(at time.Time, all, ours float64) (next Reads, ratio float64,
 	next.recent += max(readsRecent, 1/float64(next.levels)) * (others - next.recent)
 	usual := max(r.level, readsLeast, readsOwnShare*own)
 	weight := max(1/float64(next.levels), passed.Seconds()/readsMemory.Seconds())
+	if r.levels > 2 { // a count that cannot be is no level
+		others = min(others, readsFar*usual)
+	}
 	next.level += min(weight, 1) * (others - next.level)
-	ratio = min(others, r.rate) / usual
+	ratio = min(next.rate, r.rate) / usual
 	return next, ratio, next.levels > 2 && !math.IsNaN(ratio)
 }
 

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -134,4 +135,20 @@ func TestACountThatBeginsAnewSaysNothing(t *testing.T) {
 	require.InDelta(t, 1, ratio, 0.1)
 	_, _, ok = r.Next(t0.Add(time.Minute), 1e6, 0)
 	require.False(t, ok, "after a gap")
+}
+
+func TestACountThatCannotBeIsNoLevel(t *testing.T) {
+	t.Parallel()
+	c := newCrowd()
+	c.play(60, steady(2500), steady(0))
+	for _, lie := range []float64{math.NaN(), math.Inf(1), -1, 1e18} {
+		c.now = c.now.Add(500 * time.Millisecond)
+		next, ratio, ok := c.reads.Next(c.now, lie, 0)
+		if c.reads = next; ok {
+			c.gauge.Observe(ratio, c.now)
+		}
+	}
+	c.play(60, steady(2500), steady(0))
+	stopped, _ := c.play(10, steady(6000), steady(0))
+	require.Positive(t, stopped, "a crowd is still seen")
 }
