@@ -118,6 +118,8 @@ func showSum(t *terminal, s simulate.Summary) {
 		{"recall", percent(s.VerdictRecall), fmt.Sprintf("of the late, the share that was not said to be feasible; at their own intake %s: nobody knows then what is announced later", percent(s.OwnRecall))},
 		{"harm", fmt.Sprintf("%.0f s", s.HarmSeconds), fmt.Sprintf("the live load took more than %.1f times as long because of us; of %.0f s with work", simulate.HarmAt, s.Seconds)},
 		{"reversals", s.Reversals, fmt.Sprintf("times that the width turned around, at %d changes of load; %d at most in one evening", s.Changes, s.MostTurns)},
+		{"restless", s.Restless, fmt.Sprintf("evenings with more than %d reversals beyond one for each change of load; the most was %d", s.TurnBound, s.Beyond)},
+		{"moves", s.Moves, "of planned starts"},
 	})
 	tw.Render()
 }

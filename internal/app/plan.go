@@ -39,7 +39,7 @@ func (p plans) judge(ctx context.Context, now time.Time, works []pace.Work) []pa
 	if last := p.a.pacer.now().last; last != nil {
 		state, result = last.State, last.Result
 	}
-	l.Ceiling = pace.Known(c, carry, state, result)
+	l.Ceiling = pace.Known(now, c, carry, state, result)
 	return pace.Judge(now, works, l, p.a.policy())
 }
 

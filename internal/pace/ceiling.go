@@ -144,7 +144,7 @@ func (s State) probe(in Input, r Result, w config.Width) (State, Result) {
 	}
 	wait := calm
 	if s.Knee > 0 && s.Limit+1 >= s.Knee {
-		wait = min(probe<<min(s.Failures, 10), probeMost)
+		wait = min(probe<<min(max(s.Failures, 0), 10), probeMost)
 	}
 	since := s.Spoken
 	if s.Raised.After(since) {

@@ -127,23 +127,31 @@ func (l *Loop) steered(ctx context.Context) bool {
 	return *now != *l.hand
 }
 
-// begin takes the last leader's state over. Its own term is a time of the ledger's clock, which grows with each.
+// begin takes the last leader's state over. Its own term is a time of the ledger's clock, which grows with each; it is 0 until
+// all was read.
 func (l *Loop) begin(ctx context.Context) error {
 	l.state, l.term = State{}, 0
 	now, err := l.Ledger.Now(ctx)
 	if err != nil {
 		return err
 	}
-	l.term = now.UnixMicro()
 	if err := Know(ctx, l.Ledger, l.Watch); err != nil {
 		l.Log.WarnContext(ctx, "the signals' usual levels are learned anew", "error", err)
+	}
+	borne, err := readBorne(ctx, l.Ledger)
+	if err != nil {
+		l.Log.WarnContext(ctx, "what width the servers bear is learned anew", "error", err)
 	}
 	last, err := l.Channel.Published(ctx)
 	if err != nil {
 		return err
 	}
+	l.term = now.UnixMicro()
 	if last != nil {
 		l.state, l.term = last.State, max(l.term, last.Term+1)
+	}
+	if borne.At.After(l.state.Borne.At) {
+		l.state.Borne = borne
 	}
 	return nil
 }
@@ -174,8 +182,8 @@ func (l *Loop) Once(ctx context.Context) error {
 	}
 	l.tell(ctx, in, r)
 	if (l.looks+1)%keepEvery == 0 {
-		if err := l.Ledger.SetBaselines(ctx, l.Watch.Baselines()); err != nil {
-			l.Log.WarnContext(ctx, "keep the signals' usual levels; it is tried again", "error", err)
+		if err := l.keep(ctx); err != nil {
+			l.Log.WarnContext(ctx, "keep what was learned of the servers; it is tried again", "error", err)
 		}
 	}
 	err = l.Channel.Publish(ctx, Published{
@@ -223,6 +231,7 @@ func Know(ctx context.Context, l interface {
 	if err := json.Unmarshal(text, &known); err != nil {
 		return fmt.Errorf("read the signals' usual levels: %w", err)
 	}
+	delete(known, borneKey)
 	w.Know(known)
 	return nil
 }

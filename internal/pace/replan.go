@@ -16,10 +16,13 @@ import (
 // because a run is accepted with its earliest start.
 const planTicks = 5
 
-// Known is the ceiling that planning counts on: what the bounds and the pods allow, and what the guard has left if that
-// binds. A surge of a moment is no ceiling of an evening.
-func Known(w config.Width, pods int, s State, r Result) int {
+// Known is the ceiling that planning counts on: what the bounds and the pods allow, what the servers bore on this and earlier
+// evenings, and what the guard has left if that binds. A surge of a moment is no ceiling of an evening.
+func Known(now time.Time, w config.Width, pods int, s State, r Result) int {
 	c := min(w.Max, max(pods, 1)*w.MaxPerPod)
+	if borne, ok := s.Borne.known(now); ok {
+		c = min(c, borne)
+	}
 	if s.Limit > 0 && r.Bound {
 		c = min(c, max(s.Limit, s.Knee))
 	}
@@ -30,7 +33,7 @@ func Known(w config.Width, pods int, s State, r Result) int {
 func (l *Loop) plan(ctx context.Context, in Input, open []ledger.OpenWork, works []Work, r Result) error {
 	w, _ := bounds(in)
 	verdicts := Judge(in.Now, works, Limits{
-		Ceiling: Known(w, in.Pods, l.state, r), Max: w.Max, Pods: in.Pods, PerPod: w.MaxPerPod, Least: w.Min,
+		Ceiling: Known(in.Now, w, in.Pods, l.state, r), Max: w.Max, Pods: in.Pods, PerPod: w.MaxPerPod, Least: w.Min,
 	}, l.Policy)
 	runs := make(map[string]ledger.OpenWork, len(works))
 	for _, o := range open {

@@ -55,6 +55,7 @@ type State struct {
 	Kept      bool      `json:"kept"`       // that stop keeps the width
 	PodsAsked int       `json:"pods_asked"` // PodsWanted's
 	PodsSince time.Time `json:"pods_since"`
+	Borne     Borne     `json:"borne"` // of this evening and those before
 }
 
 // Result is a width and why it is that.
@@ -83,6 +84,9 @@ type Result struct {
 func Next(s State, in Input) (State, Result) {
 	w, hand := bounds(in)
 	s.Width = min(max(s.Width, w.Min), w.Max)
+	if s.Limit > 0 { // which another minimum has left
+		s.Limit = max(s.Limit, w.Min)
+	}
 	s = s.heed(in, w)
 	r := Result{Wanted: wanted(in, w, hand), least: w.Min}
 	r.Ceiling, r.Binds = ceiling(s, in, w)
@@ -95,6 +99,7 @@ func Next(s State, in Input) (State, Result) {
 	s, why = s.follow(in, target, r, hand)
 	r.Width = s.Width
 	r.Paused = s.Stopped || hand != nil && hand.Pause
+	s.Borne = s.Borne.learn(s, in, r)
 	r.Reason = reason(s, in, r, hand, why)
 	return s, r
 }

@@ -67,6 +67,7 @@ const lastCall = 5 * time.Minute
 type run struct {
 	broadcast int
 	left      [2]float64 // rows
+	held      [2]float64 // rows of units that a dead pod had in hand
 	start     time.Time
 	begun     bool
 	urgent    bool // it begins at once
@@ -92,6 +93,8 @@ type evening struct {
 
 	mean, cautious [2]float64  // of a row, when all was last weighed
 	works          []pace.Work // of open, in its order
+	living         int         // pods, at the last tick
+	free           time.Time   // when units that dead pods hold are taken over; zero: there are none
 }
 
 // Play plays the evening.
@@ -101,6 +104,9 @@ func Play(s Scenario) Evening {
 		Scenario: &s, server: server{&s}, rand: rand.New(rand.NewPCG(s.Seed, 1)), //nolint:gosec // repeatable
 		out:   &Evening{Scenario: &s, Outcomes: make([]Outcome, len(s.Broadcasts))},
 		pages: guard.PageTime("users"), threads: guard.ThreadsRunning("main"),
+	}
+	if s.Ceiling > 0 {
+		e.law.Borne = pace.Bore(s.Ceiling, s.Begin.Add(-20*time.Hour))
 	}
 	e.pages.Base = guard.Baseline{Value: s.RowSeconds[0], Samples: guard.Learned} // yesterday's
 	for i, b := range s.Broadcasts {
@@ -184,7 +190,7 @@ func (e *evening) plan(now time.Time, first int) {
 	e.weigh(now)
 	ceiling := e.known(now)
 	verdicts := pace.Judge(now, e.works, pace.Limits{
-		Ceiling: ceiling, Max: e.Width.Max, Pods: e.server.at(now).pods, PerPod: e.Width.MaxPerPod, Least: e.Width.Min,
+		Ceiling: ceiling, Max: e.Width.Max, Pods: e.server.at(now).thought, PerPod: e.Width.MaxPerPod, Least: e.Width.Min,
 	}, e.Policy)
 	for i := range e.open {
 		r, v := &e.open[i], verdicts[i]
@@ -207,11 +213,7 @@ func (e *evening) plan(now time.Time, first int) {
 
 // known is the ceiling that planning counts on: what the law has found the servers to bear, if it has.
 func (e *evening) known(now time.Time) int {
-	c := pace.Known(e.Width, e.server.at(now).pods, e.law, e.result)
-	if e.Ceiling > 0 {
-		c = min(c, e.Ceiling)
-	}
-	return c
+	return pace.Known(now, e.Width, e.server.at(now).thought, e.law, e.result)
 }
 
 // weigh makes e.works the open runs as the planner sees them.
@@ -235,6 +237,7 @@ func (e *evening) weighOne(r *run) pace.Work {
 	b := &e.Broadcasts[r.broadcast]
 	w := pace.Work{Run: b.Run, Earliest: b.Earliest, Start: r.start, Deadline: b.Deadline, Begun: r.begun || r.urgent}
 	for d, rows := range r.left {
+		rows += r.held[d]
 		w.Seconds += rows * e.mean[d]
 		w.Cautious += rows * e.cautious[d]
 		w.Units += e.units(rows)
@@ -254,10 +257,11 @@ func (e *evening) tick(now time.Time) {
 	demand := pace.Need(now, e.works, e.Policy)
 	verdict := guard.Worst([]guard.Verdict{e.pages.Judge(now), e.threads.Judge(now)})
 	if !st.noLeader {
-		e.law, e.result = pace.Next(e.law, pace.Input{Now: now, Demand: demand, Guard: verdict, Bounds: e.Width, Pods: st.pods})
+		e.law, e.result = pace.Next(e.law, pace.Input{Now: now, Demand: demand, Guard: verdict, Bounds: e.Width, Pods: st.thought})
 		e.heard = now
 	}
 	width, paused := e.inForce(now, st)
+	e.bury(now, st, width)
 	slots := 0.0
 	if !paused {
 		slots = e.work(now, float64(width), e.server.slowdown(st, float64(min(width, e.busy(now)))))

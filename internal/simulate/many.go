@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -14,7 +15,7 @@ import (
 type Series struct {
 	Evenings int
 	Seed     uint64 // of the first; each next one has the next
-	Shape    Shape  // Load 0: from light to hopeless, another for each evening
+	Shape    Shape  // Load 0: from light to hopeless, another for each evening; CostError 0: wrong by up to 100 either way in every fourth
 }
 
 // Scenario is the i-th evening.
@@ -22,6 +23,9 @@ func (s Series) Scenario(i int) Scenario {
 	seed, shape := s.Seed+uint64(i), s.Shape //nolint:gosec // i counts from 0
 	if shape.Load == 0 {
 		shape.Load = anyLoad(seed)
+	}
+	if shape.CostError == 0 && seed%4 == 3 {
+		shape.CostError = anyError(seed)
 	}
 	return Generate(seed, shape)
 }
@@ -36,6 +40,12 @@ const (
 func anyLoad(seed uint64) float64 {
 	r := rand.New(rand.NewPCG(seed, 0xd1b54a32d192ed03)) //nolint:gosec // a simulation must be repeatable
 	return leastLoad + (mostLoad-leastLoad)*r.Float64()
+}
+
+// anyError is by what the costs of rows are believed to be more or less than they are.
+func anyError(seed uint64) float64 {
+	r := rand.New(rand.NewPCG(seed, 0xbf58476d1ce4e5b9)) //nolint:gosec // a simulation must be repeatable
+	return math.Pow(100, 2*r.Float64()-1)
 }
 
 // Play plays all evenings, as many at once as there are cores, and sums them up. The first one is answered whole. played

@@ -28,9 +28,10 @@ type Fault struct {
 	From, To time.Time
 	Slow     float64 // the database does this share of its work; 0: as ever
 	Live     float64 // the live load is multiplied by this; 0: as ever
-	Pods     int     // of these pods nothing is heard
+	Pods     int     // these pods die, with the units that they have in hand
 	NoLeader bool    // nobody decides
 	Blind    bool    // the signals cannot be read
+	Lie      float64 // what the signals say instead, which cannot be: not a number, below zero, infinite; 0: as ever
 }
 
 // Scenario is an evening before it happens.
@@ -48,6 +49,7 @@ type Scenario struct {
 	Rates      [2]pace.Rate            // what is believed of it when the evening begins
 	Knee       float64                 // slots, live load included, that the database serves at full speed
 	Live       func(time.Time) float64 // the live load in slots; nil: none
+	CostError  float64                 // what is believed of the costs is true times this
 	Noise      float64                 // relative spread of the signals
 	Faults     []Fault
 }
@@ -84,7 +86,8 @@ func Generate(seed uint64, shape Shape) Scenario {
 		s.Faults = faults(r, day)
 	}
 	s.scale(cmpOr(shape.Load, 0.6))
-	s.believe(cmpOr(shape.CostError, 1))
+	s.CostError = cmpOr(shape.CostError, 1)
+	s.believe(s.CostError)
 	return s
 }
 
@@ -158,6 +161,16 @@ func faults(r *rand.Rand, day time.Time) []Fault {
 	if r.IntN(3) == 0 {
 		f := at(40 * time.Second)
 		f.Blind = true
+		all = append(all, f)
+	}
+	if r.IntN(3) == 0 {
+		f := at(time.Duration(1+r.IntN(10)) * time.Minute)
+		f.Pods = 1
+		all = append(all, f)
+	}
+	if r.IntN(3) == 0 {
+		f := at(time.Duration(10+r.IntN(60)) * time.Second)
+		f.Lie = []float64{-1, math.NaN(), math.Inf(1)}[r.IntN(3)]
 		all = append(all, f)
 	}
 	return all

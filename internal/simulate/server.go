@@ -13,12 +13,21 @@ type state struct {
 	slow     float64 // share of the capacity that is there
 	live     float64 // slots
 	pods     int
+	thought  int // pods that the leader thinks alive: a dead one is missed after a while
 	noLeader bool
 	blind    bool
+	lie      float64
 }
 
+const (
+	// missedAfter is how long a dead pod is thought alive: policy.pod_dead.
+	missedAfter = 10 * time.Second
+	// takenOver is how long a dead pod's units wait for another one: until the next reconciliation after that.
+	takenOver = 20 * time.Second
+)
+
 func (v server) at(t time.Time) state {
-	st := state{slow: 1, pods: v.s.Pods}
+	st := state{slow: 1, pods: v.s.Pods, thought: v.s.Pods}
 	if v.s.Live != nil {
 		st.live = max(v.s.Live(t), 0)
 	}
@@ -33,10 +42,16 @@ func (v server) at(t time.Time) state {
 			st.live *= f.Live
 		}
 		st.pods -= f.Pods
+		if t.Sub(f.From) >= missedAfter {
+			st.thought -= f.Pods
+		}
+		if f.Lie != 0 { // which one that is not a number is
+			st.lie = f.Lie
+		}
 		st.noLeader = st.noLeader || f.NoLeader
 		st.blind = st.blind || f.Blind
 	}
-	st.pods = max(st.pods, 1)
+	st.pods, st.thought = max(st.pods, 1), max(st.thought, 1)
 	return st
 }
 

@@ -9,17 +9,45 @@ import (
 
 // inForce is the sum of what the pods make of what they heard.
 func (e *evening) inForce(now time.Time, st state) (width int, paused bool) {
-	pods := make([]string, st.pods)
+	pods := make([]string, max(st.thought, st.pods))
 	for i := range pods {
 		pods[i] = fmt.Sprint("pod-", i)
 	}
-	p := &pace.Published{Pods: pods, Result: e.result}
-	for _, pod := range pods {
+	p := &pace.Published{Pods: pods[:st.thought], Result: e.result}
+	for _, pod := range pods[:st.pods] {
 		var slots int
 		slots, paused, _ = pace.Share(p, e.heard, now, pod, e.Width)
 		width += slots
 	}
 	return width, paused
+}
+
+// bury takes the units that dying pods have in hand out of the work, one for each slot, until they are taken over.
+func (e *evening) bury(now time.Time, st state, width int) {
+	if died := e.living - st.pods; died > 0 {
+		units := width * died / max(st.pods, 1)
+		for i := range e.open {
+			r := &e.open[i]
+			for d := 0; r.begun && d < len(r.left) && units > 0; d++ {
+				n := min(units, e.units(r.left[d]))
+				rows := min(r.left[d], float64(n*e.UnitRows))
+				r.left[d], r.held[d] = r.left[d]-rows, r.held[d]+rows
+				units -= n
+			}
+		}
+		e.free = now.Add(takenOver)
+	}
+	e.living = st.pods
+	if e.free.IsZero() || now.Before(e.free) {
+		return
+	}
+	for i := range e.open {
+		r := &e.open[i]
+		for d := range r.left {
+			r.left[d], r.held[d] = r.left[d]+r.held[d], 0
+		}
+	}
+	e.free = time.Time{}
 }
 
 // busy is how many slots find work.
@@ -53,7 +81,7 @@ func (e *evening) work(now time.Time, width, slow float64) float64 {
 			r.begun = true
 			w = e.weighOne(&r)
 		}
-		if r.left[0] > 0.5 || r.left[1] > 0.5 || !r.begun {
+		if r.left[0] > 0.5 || r.left[1] > 0.5 || r.held != [2]float64{} || !r.begun {
 			keep, works = append(keep, r), append(works, w)
 			continue
 		}
@@ -78,6 +106,11 @@ func (e *evening) sense(now time.Time, st state, slots, slow float64) {
 	if st.blind {
 		return
 	}
+	if st.lie != 0 {
+		e.pages.Observe(st.lie, now)
+		e.threads.Observe(st.lie, now)
+		return
+	}
 	if slots > 0 {
 		e.pages.Observe(e.RowSeconds[0]*slow*e.noise(), now)
 	}
@@ -91,7 +124,7 @@ func backlog(open []run, s *Scenario) float64 {
 	sum := 0.0
 	for _, r := range open {
 		for d, rows := range r.left {
-			sum += rows * s.RowSeconds[d]
+			sum += (rows + r.held[d]) * s.RowSeconds[d]
 		}
 	}
 	return sum
