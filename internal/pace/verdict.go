@@ -10,7 +10,7 @@ import (
 
 // What a verdict says.
 const (
-	Feasible   = "feasible"   // in time, with 95 % certainty
+	Feasible   = "feasible"   // in time, with 95 % certainty and whoever comes late
 	AtRisk     = "at risk"    // neither is certain; Margin says what is expected
 	Infeasible = "infeasible" // late, with 95 % certainty, whatever the ceiling lets the cluster do
 )
@@ -53,7 +53,8 @@ func (l Limits) most(ceiling float64) float64 {
 }
 
 // Judge is pure: a verdict for each of works, in their order, with the starts they would get (or keep). Nothing is
-// changed: it is the answer of a what-if, and what alerts before a run is late.
+// changed: it is the answer of a what-if, and what alerts before a run is late. What is certain leaves room for late-comers:
+// the share of the ceiling that no plan fills is theirs.
 func Judge(now time.Time, works []Work, l Limits, p Policy) []Verdict {
 	p = p.Fill()
 	ceiling := float64(max(l.Ceiling, 1))
@@ -64,7 +65,7 @@ func Judge(now time.Time, works []Work, l Limits, p Policy) []Verdict {
 	}
 	least := float64(max(l.Least, 1))
 	expected := forecast(now, placed, ceiling, least, (*Work).amount, p)
-	cautious := forecast(now, placed, ceiling, least, (*Work).cautious, p)
+	cautious := forecast(now, placed, max(ceiling*p.Share, 1), least, (*Work).cautious, p)
 	hopeful := forecast(now, placed, l.most(ceiling), least, (*Work).hopeful, p)
 	verdicts := make([]Verdict, len(works))
 	var needs []float64

@@ -55,7 +55,7 @@ func TestTheLeastUrgentGivesWay(t *testing.T) {
 	works := []Work{work("a", time.Hour, 9000), work("b", 2*time.Hour, 34_000), work("c", 3*time.Hour, 34_000)}
 	limits := Limits{Ceiling: 10, Max: 10}
 	states := func() (all []string) {
-		for _, v := range Judge(noon, works, limits, Policy{}) {
+		for _, v := range Judge(noon, works, limits, Policy{Share: 1}) {
 			all = append(all, v.State)
 		}
 		return all
@@ -80,4 +80,16 @@ func TestFiveHundredBroadcastsAreJudgedAtOnce(t *testing.T) {
 	verdicts := Judge(noon, works, Limits{Ceiling: 20}, Policy{})
 	require.Less(t, time.Since(began), 2*time.Second)
 	require.Len(t, verdicts, 500)
+}
+
+// A list that is judged at noon is not all that will come.
+func TestWhatIsCertainLeavesRoomForLateComers(t *testing.T) {
+	t.Parallel()
+	limits := Limits{Ceiling: 10, Max: 10}
+	for seconds, want := range map[float64]string{20_000: Feasible, 30_000: AtRisk, 40_000: Infeasible} {
+		v := Judge(noon, []Work{work("a", time.Hour, seconds)}, limits, Policy{})[0]
+		require.Equal(t, want, v.State, "%v of 36,000 slot seconds: %s", seconds, v.Reason)
+	}
+	v := Judge(noon, []Work{work("a", time.Hour, 30_000)}, limits, Policy{Share: 1})[0]
+	require.Equal(t, Feasible, v.State)
 }
