@@ -114,9 +114,9 @@ func (p Pager) resize(took float64, zone guard.Zone, l Pages) (Pager, string) {
 	}
 	next := p.bounded(rows, l)
 	switch {
-	case next.Rows < rows && next.Rows != l.Max:
+	case next.Rows < min(max(rows, l.Min), l.Max):
 		why = fmt.Sprintf("%d bytes", l.Bytes)
-	case l.Alone > 0 && next.Rows > rows:
+	case next.Rows > rows && l.Alone >= next.Rows:
 		why = "nobody else reads the source"
 	case l.Alone > 0:
 		why += ", as nobody else reads the source"

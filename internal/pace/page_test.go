@@ -1,6 +1,9 @@
 package pace
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -115,6 +118,60 @@ func TestPagesStayWithinTheirBounds(t *testing.T) {
 			require.GreaterOrEqual(t, p.Rows, 1)
 			require.LessOrEqual(t, p.Rows, filled.Max)
 			require.LessOrEqual(t, p.Rows, max(before+max(before/4, 1), filled.Min))
+		}
+	})
+}
+
+// Every size of a page has a reason of a known form, and what it says is so.
+func TestWhatAPageIsSaidToBeIsSo(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		l := Pages{Bytes: rapid.SampledFrom([]int{0, 1 << 16, 1 << 20}).Draw(t, "bytes"), Alone: rapid.SampledFrom([]int{0, 0, 500}).Draw(t, "alone")}
+		f := l.Fill()
+		if l.Alone > 0 {
+			f.Target *= aloneTimes
+		}
+		p := Pager{}.First(500, l)
+		var costs []float64
+		for range rapid.IntRange(1, 40).Draw(t, "pages") {
+			perRow := rapid.SampledFrom([]float64{1e-7, 5e-7, 5e-6, 5e-5}).Draw(t, "per row") * rapid.Float64Range(0.9, 1.1).Draw(t, "noise")
+			z := guard.Zone(rapid.IntRange(0, 3).Draw(t, "zone"))
+			size, was := rapid.SampledFrom([]int{100, 10_000}).Draw(t, "size"), p.Rows
+			took := time.Duration(perRow * float64(was) * float64(time.Second))
+			var why string
+			p, why = p.Next(Page{Rows: was, Bytes: was * size, Time: took}, z, l)
+			if why == "a short page says little" {
+				require.Less(t, was, f.Min)
+				continue
+			}
+			costs = append(costs, took.Seconds()/float64(was))
+			newest := slices.Sorted(slices.Values(costs[max(len(costs)-pageMemory, 0):]))
+			fits := int(f.Target.Seconds() / newest[len(newest)/2])
+			rows, because, found := strings.Cut(why, " rows: ")
+			require.True(t, found, why)
+			require.Equal(t, fmt.Sprint(p.Rows), rows, why)
+			because, alone := strings.CutSuffix(because, ", as nobody else reads the source")
+			if alone {
+				require.Positive(t, l.Alone)
+			}
+			switch {
+			case strings.HasPrefix(because, "a page took"):
+				require.Greater(t, took, 5*f.Target)
+				require.Equal(t, max(was/2, f.Min), p.Rows)
+			case strings.HasPrefix(because, "the guard says"):
+				require.NotEqual(t, guard.Grow, z)
+				require.Contains(t, because, z.String())
+				require.LessOrEqual(t, p.Rows, max(was, f.Min))
+			case strings.HasSuffix(because, "bytes"):
+				require.LessOrEqual(t, p.Rows*size, max(l.Bytes, size))
+				require.Positive(t, l.Bytes)
+			case because == "nobody else reads the source":
+				require.Equal(t, l.Alone, p.Rows)
+				require.True(t, fits < p.Rows || took > 5*f.Target || z != guard.Grow && was < p.Rows, "it would be smaller if somebody did: %s", why)
+			default:
+				require.Equal(t, fmt.Sprintf("%d rows take %s", fits, f.Target), because)
+				require.LessOrEqual(t, p.Rows, max(fits, f.Min))
+			}
 		}
 	})
 }

@@ -21,11 +21,33 @@ type decision struct {
 	state State
 	r     Result
 	hand  *Override // if in force
+
+	most   int           // width.max, or what somebody has set instead
+	spoken bool          // the guard has ever said less than grow of what it saw
+	calm   time.Duration // since it last did
+	limit  int           // before
 }
 
 func (d decision) target() int { return min(d.r.Wanted, d.r.Ceiling) }
 
 func (d decision) pinned() bool { return d.hand != nil && d.hand.Pin > 0 }
+
+// tried says whether more was tried only when all had been well for a while, or was taken back as a crowd's doing.
+func (d decision) tried() bool {
+	return d.state.Limit <= d.limit || d.limit == 0 || d.calm >= calm || d.state.Shrunk.IsZero() || d.state.Limit <= d.in.Bounds.Min || d.hand != nil
+}
+
+// inForce is what somebody has set and has not ended, and the most that it leaves of width.max.
+func inForce(in Input) (*Override, int) {
+	o := in.Override
+	if o == nil || !in.Now.Before(o.Until) {
+		return nil, in.Bounds.Max
+	}
+	if o.Max > 0 {
+		return o, o.Max
+	}
+	return o, in.Bounds.Max
+}
 
 // claims are the forms of a reason: what it says, and whether that is so.
 var claims = []struct {
@@ -41,7 +63,7 @@ var claims = []struct {
 		return n[0] == d.r.Ceiling && n[0] == d.state.Limit && n[1] == d.r.Wanted && n[1] > n[0] && d.in.Guard.Zone != guard.Grow
 	}},
 	{regexp.MustCompile(`^(\d+) is what the servers bore, (\d+) wanted \(.*\); more is tried`), func(d decision, n []int) bool {
-		return n[0] == d.r.Ceiling && n[0] == d.state.Limit && n[1] == d.r.Wanted && n[1] > n[0] && d.in.Guard.Zone == guard.Grow
+		return n[0] == d.r.Ceiling && n[0] == d.state.Limit && n[1] == d.r.Wanted && n[1] > n[0] && d.in.Guard.Zone == guard.Grow && d.spoken && d.tried()
 	}},
 	{regexp.MustCompile(`^(\d+), growing to (\d+): `), func(d decision, n []int) bool {
 		return n[1] == d.target() && n[1] > n[0] && n[0] > d.was && d.in.Guard.Zone == guard.Grow
@@ -50,8 +72,7 @@ var claims = []struct {
 		return n[1] == max(d.in.Pods, 1) && n[0] == n[1]*max(d.in.Bounds.MaxPerPod, 1) && n[2] == d.r.Wanted && n[2] > n[0]
 	}},
 	{regexp.MustCompile(`^(\d+) is width.max, (\d+) wanted`), func(d decision, n []int) bool {
-		w, _ := bounds(d.in)
-		return n[0] == w.Max && n[1] == d.r.Wanted && n[1] > n[0]
+		return n[0] == d.most && n[1] == d.r.Wanted && n[1] > n[0]
 	}},
 	{regexp.MustCompile(`^(\d+), down to (\d+) if the need stays low: `), func(d decision, n []int) bool {
 		return n[0] <= d.was && n[1] < n[0] && n[1] >= d.target()
@@ -60,7 +81,7 @@ var claims = []struct {
 		return n[0] == d.was && n[0] < d.r.Wanted && float64(n[0]) >= near*d.in.Demand.Slots
 	}},
 	{regexp.MustCompile(`^(\d+): pinned at (\d+)`), func(d decision, n []int) bool {
-		return d.pinned() && d.hand.Pin == n[1] && n[0] == d.r.Wanted
+		return d.pinned() && d.hand.Pin == n[1] && n[0] == min(max(n[1], d.in.Bounds.Min), d.most)
 	}},
 	{regexp.MustCompile(`^(\d+): so much is due`), func(d decision, n []int) bool { return n[0] == d.r.Wanted && !d.pinned() }},
 }
@@ -73,7 +94,7 @@ func TestEveryReasonIsTrue(t *testing.T) {
 		l.input.Bounds = config.Width{
 			Min: rapid.IntRange(1, 6).Draw(t, "min"), Max: rapid.IntRange(6, 60).Draw(t, "max"), MaxPerPod: rapid.IntRange(1, 30).Draw(t, "per pod"),
 		}
-		need := rapid.Float64Range(0, 80)
+		need, worse := rapid.Float64Range(0, 80), time.Time{}
 		for range rapid.IntRange(1, 80).Draw(t, "ticks") {
 			switch rapid.IntRange(0, 12).Draw(t, "event") {
 			case 0:
@@ -97,10 +118,14 @@ func TestEveryReasonIsTrue(t *testing.T) {
 				l.now = l.now.Add(time.Duration(rapid.IntRange(0, 400).Draw(t, "pass")) * time.Second)
 			}
 			w, _ := bounds(Input{Now: l.now, Bounds: l.input.Bounds, Override: l.input.Override})
-			d := decision{was: min(max(l.state.Width, w.Min), w.Max)}
+			d := decision{was: min(max(l.state.Width, w.Min), w.Max), limit: l.state.Limit}
 			l.run(1)
 			d.in, d.r, d.state = l.input, l.last, l.state
-			_, d.hand = bounds(l.input)
+			d.hand, d.most = inForce(l.input)
+			if g := d.in.Guard; g.Zone != guard.Grow && !g.Blind && !(g.Keep && g.Zone == guard.Stop) {
+				worse = d.in.Now
+			}
+			d.spoken, d.calm = !worse.IsZero(), d.in.Now.Sub(worse)
 			check(t, d)
 		}
 	})
