@@ -3,6 +3,7 @@ package pace
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +114,11 @@ func TestHoldHolds(t *testing.T) {
 		require.Equal(t, 15, w)
 	}
 	require.Contains(t, l.last.Reason, "canary 9ms >= 4ms")
+	l.input.Guard = green
+	require.Equal(t, slices.Repeat([]int{15}, 9), l.run(9), "what held is not gone beyond at once")
+	l.input.Guard = guard.Verdict{Zone: guard.Hold, Factor: 1, Blind: true}
+	l.run(300)
+	require.Equal(t, 15, l.state.Limit, "nothing is tried while nothing is seen")
 	blind := newLaw(40)
 	blind.run(10)
 	blind.input.Guard = guard.Verdict{Zone: guard.Hold, Factor: 1, Blind: true, Reason: "canary was not read yet"}
@@ -192,6 +198,10 @@ func TestAnOverrideIsObeyedUntilItEnds(t *testing.T) {
 	l = newLaw(20)
 	l.input.Override = &Override{Max: 4, Until: noon.Add(time.Hour), Who: "ann", Why: "sale"}
 	require.Equal(t, 4, l.run(30)[29])
+	held := newLaw(20)
+	held.input.Bounds.Min, held.input.Guard = 2, zone(guard.Hold, 1)
+	held.input.Override = &Override{Max: 1, Until: noon.Add(10 * time.Second), Who: "ann", Why: "sale"}
+	require.Equal(t, []int{1, 1, 1, 1, 1, 2, 2}, held.run(7), "what the guard has left of a smaller minimum does not outlive it")
 	l.input.Override = &Override{Min: 9, Pause: true, Until: noon.Add(time.Hour), Who: "ann", Why: "sale"}
 	l.input.Demand.Slots = 0
 	require.Equal(t, 9, l.run(200)[199])
@@ -340,6 +350,9 @@ func TestACrowdTakesTheBlameForWhatWasFeltBeforeItWasSeen(t *testing.T) {
 	l.input.Guard = crowd
 	require.Equal(t, []int{shrunk}, l.run(1), "that was long before")
 	require.Positive(t, l.state.Limit)
+	l.input.Guard = green
+	l.run(1)
+	require.Equal(t, shrunk, l.state.Limit, "and stays to blame when the crowd has gone")
 }
 
 func TestTheWakeOfACrowdIsNotBlamedOnTheWidth(t *testing.T) {
