@@ -223,16 +223,16 @@ func (h *LoadHandler) load(ctx context.Context, run ledger.Run, u ledger.Unit, h
 		return ledger.StillOpen, &unknownDataset{u.Dataset}
 	}
 	// A shop may have a longer broadcast that is ready already; its keys must not expire earlier because of this one.
-	ends, err := h.Ledger.Ends(ctx, run.ShopID, u.Dataset)
+	ends, err := h.Ledger.Ends(ctx, run.ShopID, u.Dataset, h.Expire.AfterEnd)
 	if err != nil {
 		return ledger.StillOpen, err
 	}
-	if ends.Needed.Before(run.EndsAt) {
-		ends.Needed = run.EndsAt
+	if own := run.KeysUntil(h.Expire.AfterEnd); ends.Needed.Before(own) {
+		ends.Needed = own
 	}
 	return h.Loader.Load(ctx, load.Job{
 		Unit: u, Shop: run.ShopID, Dataset: d, Spent: spent, Renew: hold.Renew, Proceed: func(ctx context.Context) error { return h.proceed(ctx, hand) },
-		Expiry: cache.Expiry{EndsAt: ends.Needed, Former: ends.Former, After: h.Expire.AfterEnd, Jitter: h.Expire.Jitter},
+		Expiry: cache.Expiry{Until: ends.Needed, Former: ends.Former, Jitter: h.Expire.Jitter},
 	})
 }
 

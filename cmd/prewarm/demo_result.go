@@ -70,7 +70,7 @@ func (e *evening) audit(ctx context.Context, runs map[string]api.Run) (audit.Fin
 		return audit.Findings{}, err
 	}
 	defer closeSource()
-	a := &audit.Auditor{Cache: client, After: e.cfg.Policy.Expire.AfterEnd, Jitter: e.cfg.Policy.Expire.Jitter, Slack: e.stack.ExpirySlack}
+	a := &audit.Auditor{Cache: client, Jitter: e.cfg.Policy.Expire.Jitter, Slack: e.stack.ExpirySlack}
 	for _, spec := range e.cfg.Datasets {
 		b, err := src.Bind(ctx, spec)
 		if err != nil {
@@ -80,7 +80,7 @@ func (e *evening) audit(ctx context.Context, runs map[string]api.Run) (audit.Fin
 	}
 	for _, s := range e.shops {
 		if r := runs[s.ID]; r.State == "ready" {
-			if err := a.Shop(ctx, audit.Shop{ID: s.ID, Ends: *r.EndsAt}); err != nil {
+			if err := a.Shop(ctx, audit.Shop{ID: s.ID, Ends: r.EndsAt.Add(e.cfg.Policy.Expire.AfterEnd)}); err != nil {
 				return a.Findings, err
 			}
 		}

@@ -20,13 +20,14 @@ type shopCmd struct {
 	Remove   bool     `help:"With off: its keys are removed."`
 	Expire   bool     `help:"With off: its keys are left until they expire."`
 	Datasets []string `placeholder:"NAME,…" help:"With set: only these datasets are warmed, in runs that are planned from then on; all: all."`
+	AfterEnd string   `placeholder:"TIME" help:"With set: how long keys outlive the end of a broadcast, as 2h, in runs that are planned from then on; policy: as policy.expire.after_end says."`
 	Reason   string   `placeholder:"TEXT" help:"Why; recorded with who did it."`
 }
 
 // Help is shown by `prewarm shop --help`.
 func (shopCmd) Help() string {
 	return `off calls off the shop's runs; from then on it is neither read nor written, whatever is announced. on takes its broadcasts again from
-then on; those that were announced before must be announced again. set says which of the datasets the shop has.`
+then on; those that were announced before must be announced again. set says which of the datasets the shop has, and how long its keys live.`
 }
 
 func (c *shopCmd) Run(t *terminal) error {
@@ -59,7 +60,7 @@ func (c *shopCmd) Run(t *terminal) error {
 
 // change is what replaces a shop's settings: what nothing is said of stays.
 func (c *shopCmd) change(is api.ShopSettings) api.ShopSet {
-	set := api.ShopSet{Off: is.Off, Keys: is.Keys, Datasets: is.Datasets, Version: is.Version, Reason: c.Reason}
+	set := api.ShopSet{Off: is.Off, Keys: is.Keys, Datasets: is.Datasets, AfterEnd: is.AfterEnd, Version: is.Version, Reason: c.Reason}
 	switch {
 	case c.Do == "on":
 		set.Off, set.Keys = false, ""
@@ -74,18 +75,31 @@ func (c *shopCmd) change(is api.ShopSettings) api.ShopSet {
 	case len(c.Datasets) > 0:
 		set.Datasets = c.Datasets
 	}
+	switch c.AfterEnd {
+	case "":
+	case byPolicy:
+		set.AfterEnd = ""
+	default:
+		set.AfterEnd = c.AfterEnd
+	}
 	return set
 }
 
-// allDatasets takes the setting back.
-const allDatasets = "all"
+// What takes a setting back.
+const (
+	allDatasets = "all"
+	byPolicy    = "policy"
+)
+
+// sets says whether anything is given that is for set.
+func (c *shopCmd) sets() bool { return len(c.Datasets) > 0 || c.AfterEnd != "" }
 
 func (c *shopCmd) check() error {
 	switch {
-	case c.Do == "set" && len(c.Datasets) == 0:
-		return errors.New("say what is to be set: --datasets NAME,… or --datasets all")
-	case c.Do != "set" && len(c.Datasets) > 0:
-		return errors.New("--datasets is for set")
+	case c.Do == "set" && !c.sets():
+		return errors.New("say what is to be set: --datasets NAME,… or all, --after-end TIME or policy")
+	case c.Do != "set" && c.sets():
+		return errors.New("--datasets and --after-end are for set")
 	case c.Do == "off" && c.Remove == c.Expire:
 		return errors.New("say what becomes of the shop's keys: --remove or --expire")
 	case c.Do != "off" && (c.Remove || c.Expire):
@@ -122,6 +136,9 @@ func showShop(t *terminal, s api.ShopSettings) {
 	}
 	if len(s.Datasets) > 0 {
 		state += ", only with " + clean(strings.Join(s.Datasets, ", "))
+	}
+	if s.AfterEnd != "" {
+		state += ", its keys live " + clean(s.AfterEnd) + " after the end"
 	}
 	fmt.Fprintf(t.out, "shop %s is %s", clean(s.ShopID), state)
 	if s.Version > 0 {

@@ -28,6 +28,7 @@ type ShopSettings struct {
 	Off       bool       `json:"off" doc:"it is not warmed, whatever is announced"`
 	Keys      string     `json:"keys" enum:"remove,expire," doc:"what becomes of its keys while it is off; empty: it is on"`
 	Datasets  []string   `json:"datasets" doc:"only these of the configured datasets are warmed; null: all"`
+	AfterEnd  string     `json:"after_end" doc:"how long keys outlive the end of a broadcast, as 2h0m0s; empty: as policy.expire.after_end says"`
 	Version   int64      `json:"version" doc:"grows with each change; to be sent with the next one. 0: nothing was ever said of the shop"`
 	Who       string     `json:"who" doc:"changed it last"`
 	Why       string     `json:"reason"`
@@ -56,6 +57,7 @@ type ShopSet struct {
 	Off      bool     `json:"off,omitempty" doc:"switch it off: its runs are called off, and nothing is read or written for it any more"`
 	Keys     string   `json:"keys,omitempty" enum:"remove,expire" doc:"with off: what becomes of its keys"`
 	Datasets []string `json:"datasets,omitempty" doc:"only these of the configured datasets are warmed, in runs that are planned from then on; not sent: all"`
+	AfterEnd string   `json:"after_end,omitempty" doc:"how long keys outlive the end of a broadcast, as 2h, from 1m to 168h, in runs that are planned from then on; not sent: as policy.expire.after_end says"`
 	Version  int64    `json:"version" minimum:"0" doc:"of the settings that are replaced, as they were read"`
 	Reason   string   `json:"reason" minLength:"1" maxLength:"500" doc:"why; recorded with who did it"`
 }
@@ -63,6 +65,12 @@ type ShopSet struct {
 // settings are what the ledger keeps of it.
 func (s ShopSet) settings() (ledger.Settings, error) {
 	to := ledger.Settings{Off: s.Off, Keys: s.Keys, Kept: ledger.Kept{Datasets: ledger.DatasetsOf(s.Datasets)}}
+	if s.AfterEnd != "" {
+		var err error
+		if to.AfterEnd, err = time.ParseDuration(s.AfterEnd); err != nil || to.AfterEnd < ledger.LeastAfterEnd || to.AfterEnd > ledger.MostAfterEnd {
+			return to, huma.Error422UnprocessableEntity(fmt.Sprintf("after_end cannot be %q: write a time from %s to %s, as 2h", s.AfterEnd, ledger.LeastAfterEnd, ledger.MostAfterEnd))
+		}
+	}
 	switch {
 	case to.Off != (to.Keys != ""):
 		return to, huma.Error422UnprocessableEntity("say what becomes of the keys of a shop that is off, keys: remove or expire, and only of one")
@@ -99,7 +107,7 @@ func (a *API) shops(h huma.API) {
 			sh, err := a.deps.Shops.Shop(ctx, in.Shop)
 			return answer(settingsOf(sh), err)
 		})
-	huma.Register(h, op(http.MethodPut, path, "set-shop", "Replace how a shop is kept: switch it off, or on, or say which datasets it has", http.StatusConflict),
+	huma.Register(h, op(http.MethodPut, path, "set-shop", "Replace how a shop is kept: switch it off, or on, or say what of it is kept and how long", http.StatusConflict),
 		func(ctx context.Context, in *struct {
 			Shop string `path:"shop" minLength:"1" maxLength:"128" doc:"the shop's id"`
 			Body ShopSet
@@ -143,6 +151,9 @@ func (a *API) setShop(ctx context.Context, shop string, version int64, to ledger
 
 func settingsOf(sh ledger.Shop) ShopSettings {
 	set := ShopSettings{ShopID: sh.ID, Off: sh.Off, Keys: sh.Keys, Datasets: sh.Datasets.Names(), Version: sh.Version, Who: sh.Who, Why: sh.Why, ChangedAt: at(sh.ChangedAt)}
+	if sh.AfterEnd > 0 {
+		set.AfterEnd = sh.AfterEnd.String()
+	}
 	if r := sh.Removal; r != nil && sh.Keys == ledger.KeysRemove {
 		set.Removal = &Removal{State: string(r.State), Removed: r.Removed, Left: append([]ledger.LeftOver{}, r.Left...), LastError: r.LastError, FinishedAt: at(r.FinishedAt)}
 	}

@@ -257,7 +257,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 	a.leases = leases
 	retry := workers.RetryPolicy{Retry: p.Retry, Definitive: load.Definitive}
 	enqueue := &plan.Tasks{Queue: a.queue, Attempts: p.Retry.Attempts}
-	settler := &load.Settler{Ledger: a.ledger, Flags: flags, Leases: leases, Alerts: a.alerts, Log: a.log}
+	settler := &load.Settler{Ledger: a.ledger, Flags: flags, Leases: leases, Alerts: a.alerts, Log: a.log, AfterEnd: p.Expire.AfterEnd}
 	settler.Vouch = a.vouch
 	if len(a.caches.Names()) > 1 {
 		settler.Placed = a.ledger.Placed

@@ -116,8 +116,7 @@ type Proceed func(ctx context.Context, shop, dataset string) error
 type Auditor struct {
 	Cache    redis.UniversalClient // of shops that are not said to be In others
 	Datasets []Dataset
-	After    time.Duration // policy.expire
-	Jitter   time.Duration
+	Jitter   time.Duration        // policy.expire.jitter
 	Slack    func() time.Duration // by how much an expiry may differ now, as far as the cache's clock is known; nil: not at all
 	Repair   bool
 	Settle   time.Duration                        // DefaultSettle; 0: what looks wrong is looked at again at once
@@ -158,7 +157,7 @@ func (a *Auditor) spent(began time.Time, rows int) {
 // Shop is what is compared of a shop.
 type Shop struct {
 	ID   string
-	Ends time.Time // when its keys must not yet have expired
+	Ends time.Time // until when its keys must not have expired
 	// Former are the ends that keys may have been written for before. They tell prewarm's keys in `write: missing`.
 	Former []time.Time
 	// Until are Ends and Former by the dataset's name; nil: those above are of all.
@@ -206,7 +205,7 @@ func (a *Auditor) Shop(ctx context.Context, s Shop) error {
 		if s.Until != nil {
 			ends = s.Until[spec.Name]
 		}
-		p := &place{d: d, cache: in, shop: s.ID, moving: s.Moving, expiry: cache.Expiry{EndsAt: ends.Needed, Former: ends.Former, After: a.After, Jitter: a.Jitter}}
+		p := &place{d: d, cache: in, shop: s.ID, moving: s.Moving, expiry: cache.Expiry{Until: ends.Needed, Former: ends.Former, Jitter: a.Jitter}}
 		a.places = append(a.places, p)
 		ranges := []Range{{}}
 		if s.Ranges != nil && spec.Paged() {

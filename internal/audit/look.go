@@ -164,7 +164,7 @@ func (a *Auditor) own(p *place, w want, h have) bool {
 func (a *Auditor) former(p *place, w want, h have) bool {
 	e := p.expiry
 	for _, end := range p.expiry.Former {
-		e.EndsAt = end
+		e.Until = end
 		if a.near(h.expires, e.At([]byte(w.key))) {
 			return true
 		}

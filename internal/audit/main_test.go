@@ -27,10 +27,7 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 var ends = time.Now().Add(4 * time.Hour).Truncate(time.Second)
 
-const (
-	after  = 30 * time.Minute
-	jitter = 10 * time.Minute
-)
+const jitter = 10 * time.Minute
 
 var specs = []dataset.Spec{
 	{Name: "users", Table: "users", Shop: "shop_id", By: []string{"user_id"}, Columns: []string{"user_id", "nick", "level", "updated_at"},
@@ -110,14 +107,14 @@ func (p *place) load(t testing.TB, shop string) {
 	l := &load.Loader{Ledger: notes{}, Cache: cache.New(p.redis), Limits: load.Limits{PageRows: 1000, PageBytes: 1 << 20}}
 	for _, b := range p.bound {
 		_, err := l.Load(t.Context(), load.Job{Shop: shop, Dataset: b, Renew: go1, Proceed: go1, Unit: ledger.Unit{RunID: "r" + shop, Epoch: 1, Dataset: b.Spec().Name, Claim: 1},
-			Expiry: cache.Expiry{EndsAt: ends, After: after, Jitter: jitter}})
+			Expiry: cache.Expiry{Until: ends, Jitter: jitter}})
 		require.NoError(t, err)
 	}
 }
 
 // auditor compares with what was found in found.
 func (p *place) auditor(found *[]audit.Finding) *audit.Auditor {
-	a := &audit.Auditor{Cache: p.redis, After: after, Jitter: jitter, Settle: 20 * time.Millisecond}
+	a := &audit.Auditor{Cache: p.redis, Jitter: jitter, Settle: 20 * time.Millisecond}
 	for _, b := range p.bound {
 		a.Datasets = append(a.Datasets, b)
 	}
@@ -152,6 +149,6 @@ func (p *place) state(t testing.TB) map[string]string {
 }
 
 var (
-	expiry     = cache.Expiry{EndsAt: ends, After: after, Jitter: jitter}
+	expiry     = cache.Expiry{Until: ends, Jitter: jitter}
 	setKeepTTL = redis.SetArgs{KeepTTL: true}
 )

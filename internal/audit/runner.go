@@ -127,7 +127,7 @@ type work struct {
 func (w *work) carry(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	w.auditor = &Auditor{Datasets: w.Datasets, After: w.Expire.AfterEnd, Jitter: w.Expire.Jitter, Repair: w.Repair, Settle: w.Settle,
+	w.auditor = &Auditor{Datasets: w.Datasets, Jitter: w.Expire.Jitter, Repair: w.Repair, Settle: w.Settle,
 		Found: w.note, Proceed: w.Proceed}
 	beating, mine := make(chan struct{}), ledger.Audit{ID: w.ID, Claim: w.Claim}
 	go func() {
@@ -188,12 +188,12 @@ func (w *work) shop(ctx context.Context, s ledger.Warm) error {
 		if err != nil {
 			return err
 		}
-		ends, err := w.Ledger.Ends(ctx, s.ShopID, u.Dataset)
+		ends, err := w.Ledger.Ends(ctx, s.ShopID, u.Dataset, w.Expire.AfterEnd)
 		if err != nil {
 			return err
 		}
-		if ends.Needed.Before(s.EndsAt) {
-			ends.Needed = s.EndsAt
+		if own := s.KeysUntil(w.Expire.AfterEnd); ends.Needed.Before(own) {
+			ends.Needed = own
 		}
 		shop.Until[u.Dataset] = ends
 		shop.Datasets[u.Dataset], shop.In[u.Dataset] = true, Cache{u.Cache, client}

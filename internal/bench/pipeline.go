@@ -145,7 +145,7 @@ func (l *line) shop(ctx context.Context, shop string, leased bool) error {
 		renew = func(context.Context) error { return nil }
 	}
 	_, err = l.loader.Load(ctx, load.Job{Unit: u, Shop: shop, Dataset: l.users, Renew: renew, Proceed: func(context.Context) error { return nil },
-		Expiry: cache.Expiry{EndsAt: ends, After: 30 * time.Minute, Jitter: 10 * time.Minute}})
+		Expiry: cache.Expiry{Until: ends.Add(30 * time.Minute), Jitter: 10 * time.Minute}})
 	return err
 }
 

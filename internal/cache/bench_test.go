@@ -21,7 +21,7 @@ func BenchmarkWrite(b *testing.B) {
 	client, err := redisconn.Open(b.Context(), "cache", config.Redis{URL: testenv.Redis(b).URL})
 	require.NoError(b, err)
 	defer client.Close()
-	w, value, e := New(client), strings.Repeat("x", 290), Expiry{EndsAt: time.Now().Add(time.Hour), Jitter: time.Minute}
+	w, value, e := New(client), strings.Repeat("x", 290), Expiry{Until: time.Now().Add(time.Hour), Jitter: time.Minute}
 	var batch Batch
 	const rows = 500
 	b.ReportAllocs()
@@ -47,7 +47,7 @@ func BenchmarkModes(b *testing.B) {
 	client, err := redisconn.Open(b.Context(), "cache", config.Redis{URL: testenv.OwnRedis(b).URL})
 	require.NoError(b, err)
 	defer client.Close()
-	w, e := New(client), Expiry{EndsAt: time.Now().Add(time.Hour), Jitter: time.Minute}
+	w, e := New(client), Expiry{Until: time.Now().Add(time.Hour), Jitter: time.Minute}
 	const rows, pages = 500, 100
 	for _, mode := range []struct {
 		name string
@@ -151,7 +151,7 @@ func populated(b *testing.B) (redis.UniversalClient, Expiry) {
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, client.Close()) })
 	end := time.Now().Add(time.Hour).Truncate(time.Millisecond)
-	e := Expiry{EndsAt: end, Former: []time.Time{end}}
+	e := Expiry{Until: end, Former: []time.Time{end}}
 	require.NoError(b, client.Eval(b.Context(), `for i = 1, ARGV[1] do redis.call('SET', 'key:' .. i, 'v', 'PXAT', ARGV[2]) end return 1`, nil, benchKeys, e.millis(nil)).Err())
 	return client, e
 }

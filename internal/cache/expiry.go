@@ -4,26 +4,24 @@ import "time"
 
 // Expiry is when keys expire: after the broadcast's end, spread so that they do not all expire at once.
 type Expiry struct {
-	EndsAt time.Time     // of the broadcast
-	After  time.Duration // how long keys outlive it
+	Until  time.Time     // the keys are needed: the end of the broadcast, and how long they outlive it
 	Jitter time.Duration // keys expire within this time after that; below a millisecond: all at once
 
-	// Former are the ends that the shop's keys may have been written for before: of its other broadcasts, and of this one
+	// Former are the times that the shop's keys may have been needed until before: for its other broadcasts, and for this one
 	// before it moved. They are how the operations that leave the application's keys alone know prewarm's own: by an
 	// expiry that is theirs to the millisecond.
 	Former []time.Time
 }
 
-// At is EndsAt + After + (FNV-1a of the key mod Jitter), in milliseconds. It depends on nothing else, so writing a key
-// again does not move its expiry, and an audit can compute it. It is never before EndsAt + After.
+// At is Until + (FNV-1a of the key mod Jitter), in milliseconds. It depends on nothing else, so writing a key
+// again does not move its expiry, and an audit can compute it. It is never before Until.
 func (e Expiry) At(key []byte) time.Time { return time.UnixMilli(e.millis(key)) }
 
-func (e Expiry) millis(key []byte) int64 { return e.millisFor(e.EndsAt, key) }
+func (e Expiry) millis(key []byte) int64 { return e.millisFor(e.Until, key) }
 
-func (e Expiry) millisFor(end time.Time, key []byte) int64 {
-	base := end.Add(e.After)
-	at := base.UnixMilli()
-	if base.Nanosecond()%int(time.Millisecond) > 0 {
+func (e Expiry) millisFor(until time.Time, key []byte) int64 {
+	at := until.UnixMilli()
+	if until.Nanosecond()%int(time.Millisecond) > 0 {
 		at++
 	}
 	if jitter := e.Jitter.Milliseconds(); jitter > 0 {

@@ -9,26 +9,24 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestExpiryLiesBetweenTheEndPlusAfterAndTheJitterAboveIt(t *testing.T) {
+func TestExpiryLiesBetweenUntilAndTheJitterAboveIt(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		e := Expiry{
-			EndsAt: time.UnixMicro(rapid.Int64Range(0, 4e15).Draw(t, "end")),
-			After:  time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "after")),
+			Until:  time.UnixMicro(rapid.Int64Range(0, 4e15).Draw(t, "until")),
 			Jitter: time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "jitter")),
 		}
 		key := rapid.SliceOf(rapid.Byte()).Draw(t, "key")
 		at := e.At(key)
-		base := e.EndsAt.Add(e.After)
-		require.False(t, at.Before(base))
-		require.False(t, at.After(base.Add(max(e.Jitter, time.Millisecond))))
+		require.False(t, at.Before(e.Until))
+		require.False(t, at.After(e.Until.Add(max(e.Jitter, time.Millisecond))))
 		require.Equal(t, at, e.At(key))
 	})
 }
 
 func TestExpiryIsStableForEverybodyWhoComputesIt(t *testing.T) {
 	t.Parallel()
-	e := Expiry{EndsAt: time.UnixMilli(1_700_000_000_000), After: 30 * time.Minute, Jitter: 10 * time.Minute}
+	e := Expiry{Until: time.UnixMilli(1_700_001_800_000), Jitter: 10 * time.Minute}
 	for _, key := range []string{"", "user:1001:1", "shop:1001"} {
 		h := fnv.New64a()
 		_, _ = h.Write([]byte(key))
@@ -39,7 +37,7 @@ func TestExpiryIsStableForEverybodyWhoComputesIt(t *testing.T) {
 
 func TestKeysInARowExpireFarApart(t *testing.T) {
 	t.Parallel()
-	e := Expiry{EndsAt: time.UnixMilli(0), Jitter: 10 * time.Minute}
+	e := Expiry{Until: time.UnixMilli(0), Jitter: 10 * time.Minute}
 	const keys, minutes = 10_000, 10
 	var perMinute [minutes]int
 	for i := range keys {

@@ -32,12 +32,12 @@ func newExtended(t *testing.T, client redis.UniversalClient) *extended {
 	t.Helper()
 	e := &extended{w: New(client), client: client, foreign: map[string]int64{}}
 	end := time.Now().Add(time.Hour).Truncate(time.Millisecond)
-	e.before = Expiry{EndsAt: end, After: 30 * time.Minute, Jitter: 10 * time.Minute}
+	e.before = Expiry{Until: end, Jitter: 10 * time.Minute}
 	e.x = Extension{
 		Prefix: "u*:1:", Own: func(key string) bool { return !strings.HasSuffix(key, ":settings") }, Expiry: e.before,
 		Proceed: func(context.Context) error { e.looks++; return nil }, Moved: func(n int) { e.told += n },
 	}
-	e.x.EndsAt, e.x.Former = end.Add(2*time.Hour), []time.Time{end, end.Add(2 * time.Hour)}
+	e.x.Until, e.x.Former = end.Add(2*time.Hour), []time.Time{end, end.Add(2 * time.Hour)}
 	set := func(key string, at int64) {
 		require.NoError(t, client.Do(t.Context(), "set", key, "v", "pxat", at).Err())
 	}

@@ -21,6 +21,7 @@ type Ready struct {
 	AsOf       time.Time `json:"as_of"` // by the source's clock: what was committed there before is in the cache
 	StartsAt   time.Time `json:"starts_at"`
 	EndsAt     time.Time `json:"ends_at"`
+	KeysUntil  time.Time `json:"keys_until"` // none of its keys expires before
 
 	Datasets map[string]time.Time `json:"datasets,omitempty"` // AsOf of each; AsOf is the earliest
 	Caches   map[string]string    `json:"caches,omitempty"`   // that each is in, by the cache's name; none: there is one cache
@@ -115,6 +116,7 @@ func (f *Flags) MoveReady(ctx context.Context, shop, broadcast string, startsAt,
 	if err != nil || r == nil {
 		return err
 	}
+	r.KeysUntil = r.KeysUntil.Add(endsAt.Sub(r.EndsAt))
 	r.StartsAt, r.EndsAt = startsAt, endsAt
 	if !endsAt.After(time.Now()) {
 		return f.ClearReady(ctx, shop, broadcast)

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 // later is an expiry that is not over when the test ends.
 func later() Expiry {
-	return Expiry{EndsAt: time.Now().Add(time.Hour).Truncate(time.Second), After: 30 * time.Minute, Jitter: 10 * time.Minute}
+	return Expiry{Until: time.Now().Add(90 * time.Minute).Truncate(time.Second), Jitter: 10 * time.Minute}
 }
 
 func open(t *testing.T, url string) redis.UniversalClient {

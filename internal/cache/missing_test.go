@@ -37,7 +37,7 @@ func leavesAloneWhatIsThere(t *testing.T, client redis.UniversalClient, slack ti
 	put(&b, TouchMissing, "app short")
 	put(&b, TouchMissing, "not there")
 	again := e
-	again.Former = []time.Time{e.EndsAt.Add(-time.Hour), e.EndsAt.Add(time.Hour)} // nothing of it is theirs
+	again.Former = []time.Time{e.Until.Add(-time.Hour), e.Until.Add(time.Hour)} // nothing of it is theirs
 	for _, e := range []Expiry{e, e, again} {
 		require.NoError(t, New(client).Write(ctx, &b, e))
 		for _, key := range []string{"app", "app short"} {
@@ -61,9 +61,9 @@ func TestPrewarmsOwnKeysLiveForTheLongerBroadcast(t *testing.T) {
 	t.Parallel()
 	client, ctx := open(t, testenv.Redis(t).URL), t.Context()
 	first, second := later(), later()
-	second.EndsAt = second.EndsAt.Add(3 * time.Hour)
+	second.Until = second.Until.Add(3 * time.Hour)
 	moved := second
-	moved.EndsAt = moved.EndsAt.Add(-time.Hour)
+	moved.Until = moved.Until.Add(-time.Hour)
 	write := func(e Expiry, value string, op ...Op) {
 		var b Batch
 		for _, op := range op {
@@ -84,14 +84,14 @@ func TestPrewarmsOwnKeysLiveForTheLongerBroadcast(t *testing.T) {
 	requireExpiry(t, client, first, "s")
 	requireExpiry(t, client, first, "h")
 
-	second.Former = []time.Time{first.EndsAt}
+	second.Former = []time.Time{first.Until}
 	write(second, "2", SetMissing, HSetMissing)
 	requireExpiry(t, client, second, "s")
 	requireExpiry(t, client, second, "h")
 	require.Equal(t, "1", client.Get(ctx, "s").Val())
 	require.Equal(t, "1", client.HGet(ctx, "h", "f").Val())
 
-	moved.Former = []time.Time{first.EndsAt, second.EndsAt}
+	moved.Former = []time.Time{first.Until, second.Until}
 	write(moved, "", TouchMissing)
 	requireExpiry(t, client, moved, "s")
 	requireExpiry(t, client, moved, "h")

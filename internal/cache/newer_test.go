@@ -104,7 +104,7 @@ func TestTheNewerVersionStaysOnTheDemosRedis(t *testing.T) {
 func keepsTheNewer(t *testing.T, client redis.UniversalClient, slack time.Duration) {
 	t.Helper()
 	w, e, before := New(client), later(), later()
-	before.EndsAt = before.EndsAt.Add(-30 * time.Minute)
+	before.Until = before.Until.Add(-30 * time.Minute)
 	for order, ranks := range ascending {
 		for _, hash := range []bool{false, true} {
 			first, second := versioned(order), versioned(order)

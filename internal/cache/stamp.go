@@ -44,7 +44,7 @@ func (s Stamp) opening() Stamp {
 
 // args are what the script is given to write the stamp when at least another must be there.
 func (s Stamp) args(least int64, e Expiry) [4]int64 {
-	return [...]int64{int64(s.Unit), s.Value, least, e.EndsAt.Add(e.After).UnixMilli()}
+	return [...]int64{int64(s.Unit), s.Value, least, e.Until.UnixMilli()}
 }
 
 // least is what must be there when the stamp behind the rows is written.

@@ -20,7 +20,7 @@ func stamped(t *testing.T, w *Writer, unit int, value, known int64) error {
 	b.Buf = fmt.Appendf(b.Buf, "%d", value)
 	b.EndArg()
 	b.End()
-	return w.Write(t.Context(), b, Expiry{EndsAt: time.Now().Add(time.Hour)})
+	return w.Write(t.Context(), b, Expiry{Until: time.Now().Add(time.Hour)})
 }
 
 func TestAStampVouchesForThePagesBeforeIt(t *testing.T) {

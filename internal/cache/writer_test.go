@@ -170,7 +170,7 @@ func TestWritingAgainDoesNotMoveTheExpiryAndNewTimesDo(t *testing.T) {
 		requireExpiry(t, client, e, "s")
 		requireExpiry(t, client, e, "h")
 	}
-	e.EndsAt = e.EndsAt.Add(time.Hour)
+	e.Until = e.Until.Add(time.Hour)
 	require.NoError(t, New(client).Write(t.Context(), &b, e))
 	requireExpiry(t, client, e, "s")
 	requireExpiry(t, client, e, "h")

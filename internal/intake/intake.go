@@ -38,7 +38,7 @@ type Shops interface {
 // Flags are the ready flags in Redis.
 type Flags interface {
 	Ready(ctx context.Context, shop, broadcast string) (*cache.Ready, error)
-	SetReady(ctx context.Context, r cache.Ready) error
+	MoveReady(ctx context.Context, shop, broadcast string, startsAt, endsAt time.Time) error
 	ClearReady(ctx context.Context, shop, broadcast string) error
 }
 
@@ -332,9 +332,7 @@ func (in *Intake) reschedule(ctx context.Context, run ledger.Run, t ledger.Times
 		return out, err
 	}
 	if out.idle = run.State == ledger.RunReady; out.idle {
-		flag := cache.Ready{Shop: run.ShopID, Broadcast: run.BroadcastID, Run: run.ID, Rows: run.RowsDone, FinishedAt: run.ReadyAt,
-			AsOf: run.StartedAt, StartsAt: t.StartsAt, EndsAt: t.EndsAt}
-		if err := in.Flags.SetReady(ctx, flag); err != nil {
+		if err := in.Flags.MoveReady(ctx, run.ShopID, run.BroadcastID, t.StartsAt, t.EndsAt); err != nil {
 			in.Log.WarnContext(ctx, "move ready flag", "run", run.ID, "shop", run.ShopID, "error", err)
 		}
 	}

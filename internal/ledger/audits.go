@@ -281,7 +281,7 @@ type Warm struct {
 // Warm are the shops after the given one that have a ready run whose broadcast is not over, in the order of their ids; shop is
 // one, or "" for all.
 func (s *Store) Warm(ctx context.Context, shop, after string) ([]Warm, error) {
-	rows, err := s.db.QueryContext(ctx, s.text(`SELECT r.run_id, r.shop_id, r.epoch, r.ends_us, r.ready_us, EXISTS (SELECT 1 FROM runs o WHERE o.shop_id = r.shop_id AND o.ends_us > :now
+	rows, err := s.db.QueryContext(ctx, s.text(`SELECT r.run_id, r.shop_id, r.epoch, r.ends_us, r.after_us, r.ready_us, EXISTS (SELECT 1 FROM runs o WHERE o.shop_id = r.shop_id AND o.ends_us > :now
 			AND ((o.state = 'planned' AND o.planned_start_us <= :now) OR o.state IN ('warming', 'failed') OR (o.state = 'ready' AND EXISTS (SELECT 1 FROM units u
 			WHERE u.run_id = o.run_id AND u.epoch = o.epoch AND (u.state IN ('waiting', 'running') OR u.touch = 1)))))
 		FROM runs r WHERE r.state = 'ready' AND r.ends_us > :now AND (r.shop_id = ? OR ? = '') AND r.shop_id > ? ORDER BY r.shop_id, r.ends_us DESC`), shop, shop, after)
@@ -292,11 +292,11 @@ func (s *Store) Warm(ctx context.Context, shop, after string) ([]Warm, error) {
 	var all []Warm
 	for rows.Next() {
 		var w Warm
-		var ends, ready int64
-		if err := rows.Scan(&w.ID, &w.ShopID, &w.Epoch, &ends, &ready, &w.Moving); err != nil {
+		var ends, after, ready int64
+		if err := rows.Scan(&w.ID, &w.ShopID, &w.Epoch, &ends, &after, &ready, &w.Moving); err != nil {
 			return nil, fmt.Errorf("list warm shops: %w", err)
 		}
-		w.EndsAt, w.ReadyAt, w.State = fromMicros(ends), fromMicros(ready), RunReady
+		w.EndsAt, w.ReadyAt, w.State, w.AfterEnd = fromMicros(ends), fromMicros(ready), RunReady, time.Duration(after)*time.Microsecond
 		if n := len(all); n == 0 || all[n-1].ShopID != w.ShopID {
 			all = append(all, w)
 		}

@@ -9,57 +9,93 @@ import (
 	"time"
 )
 
-// Ends are when the keys of a shop's dataset must not yet have expired, and when they were to expire before.
+// Ends are until when the keys of a shop's dataset must not have expired, and until when they were written before: ends of
+// broadcasts, and with each how long its keys outlive it.
 type Ends struct {
-	// Needed is the latest end of the shop's runs that have put something into the cache or are about to, or zero: a run that
-	// ends earlier must not shorten what they have written. A broadcast of tomorrow does not count before its time.
+	// Needed is the latest of the shop's runs that have put something into the cache or are about to, or zero: a run whose keys
+	// are needed for a shorter time must not shorten what they have written. A broadcast of tomorrow does not count before its time.
 	Needed time.Time
-	// Former are the ends of all the shop's runs that have the dataset, and those that they had before they were moved.
+	// Former are those of all the shop's runs that have the dataset, and those that they had before they were moved or planned anew.
 	Former []time.Time
 }
 
 // formerKept is how many ends of a run are remembered.
 const formerKept = 20
 
-// Ends are those of a shop's dataset: runs that were planned without it do not count.
-func (s *Store) Ends(ctx context.Context, shop, dataset string) (e Ends, err error) {
-	rows, err := s.db.QueryContext(ctx, s.text(`SELECT r.ends_us, r.former_us, r.datasets, CASE WHEN r.state = 'ready' OR (r.state IN ('warming', 'failed') AND r.started_us > 0)
-		OR (r.state = 'planned' AND r.planned_start_us <= :now) THEN 1 ELSE 0 END FROM runs r WHERE r.shop_id = ? AND r.ends_us > :now - 172800000000`), shop)
+// withAfter begins a remembered end that holds how long its keys outlive it: of the others policy.expire.after_end says it.
+const withAfter = "="
+
+// Ends are those of a shop's dataset: runs that were planned without it do not count. policy is policy.expire.after_end, of runs that
+// were planned without a time of their own.
+func (s *Store) Ends(ctx context.Context, shop, dataset string, policy time.Duration) (e Ends, err error) {
+	rows, err := s.db.QueryContext(ctx, s.text(`SELECT r.ends_us, r.after_us, r.former_us, r.datasets, CASE WHEN r.state = 'ready' OR (r.state IN ('warming', 'failed') AND r.started_us > 0)
+		OR (r.state = 'planned' AND r.planned_start_us <= :now) THEN 1 ELSE 0 END FROM runs r WHERE r.shop_id = ? AND r.ends_us + r.after_us > :now - 172800000000`), shop)
 	if err != nil {
 		return Ends{}, fmt.Errorf("read how long shop %s is needed: %w", shop, err)
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
-		var us int64
+		var r Run
+		var ends, after int64
 		var former string
 		var only Datasets
 		var counts bool
-		if err := rows.Scan(&us, &former, &only, &counts); err != nil {
+		if err := rows.Scan(&ends, &after, &former, &only, &counts); err != nil {
 			return Ends{}, fmt.Errorf("read how long shop %s is needed: %w", shop, err)
 		}
 		if !only.Has(dataset) {
 			continue
 		}
-		end := fromMicros(us)
-		if e.Former = append(e.Former, end); counts && end.After(e.Needed) {
-			e.Needed = end
+		r.EndsAt, r.AfterEnd = fromMicros(ends), time.Duration(after)*time.Microsecond
+		until := r.KeysUntil(policy)
+		if e.Former = append(e.Former, until); counts && until.After(e.Needed) {
+			e.Needed = until
 		}
-		for _, text := range strings.Fields(former) {
-			if us, err := strconv.ParseInt(text, 10, 64); err == nil {
-				e.Former = append(e.Former, fromMicros(us))
-			}
-		}
+		e.Former = append(e.Former, formerUntil(former, policy)...)
 	}
 	return e, rows.Err()
 }
 
-// formerEnds appends the end that a run has now to those that it had, in the text form that Ends reads.
+// formerUntil reads what formerEnds has written.
+func formerUntil(text string, policy time.Duration) (all []time.Time) {
+	for _, end := range strings.Fields(text) {
+		end, own := strings.CutPrefix(end, withAfter)
+		us, err := strconv.ParseInt(end, 10, 64)
+		switch {
+		case err != nil:
+		case own:
+			all = append(all, fromMicros(us))
+		default:
+			all = append(all, fromMicros(us).Add(policy))
+		}
+	}
+	return all
+}
+
+// formerEnds appends the end that a run has now to those that it had.
 func (s *Store) formerEnds(ctx context.Context, tx *sql.Tx, run string) (string, error) {
-	var us int64
+	var us, after int64
 	var former string
-	if err := tx.QueryRowContext(ctx, `SELECT ends_us, former_us FROM runs WHERE run_id = ?`, run).Scan(&us, &former); err != nil {
+	if err := tx.QueryRowContext(ctx, `SELECT ends_us, after_us, former_us FROM runs WHERE run_id = ?`, run).Scan(&us, &after, &former); err != nil {
 		return "", fmt.Errorf("read former ends: %w", err)
 	}
-	all := append(strings.Fields(former), strconv.FormatInt(us, 10))
+	end := strconv.FormatInt(us+after, 10)
+	if after > 0 {
+		end = withAfter + end
+	}
+	all := append(strings.Fields(former), end)
 	return strings.Join(all[max(0, len(all)-formerKept):], " "), nil
+}
+
+// outlive records how long a run's keys outlive its end from now on. Its row must be locked by tx.
+func (s *Store) outlive(ctx context.Context, tx *sql.Tx, run string, after time.Duration) error {
+	former, err := s.formerEnds(ctx, tx, run)
+	if err != nil {
+		return err
+	}
+	if _, err := s.exec(ctx, tx, `UPDATE runs SET former_us = ?, after_us = ? WHERE run_id = ? AND after_us <> ?`,
+		former, after.Microseconds(), run, after.Microseconds()); err != nil {
+		return fmt.Errorf("record how long keys live: %w", err)
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Datasets are names of datasets, in their order and with a space between; "": all that are configured.
@@ -39,14 +40,36 @@ func (d Datasets) and(other Datasets) Datasets {
 	return DatasetsOf(append(d.Names(), other.Names()...))
 }
 
+// What AfterEnd may be, if it is given: keys that expire with the broadcast would be gone before one that runs over is moved, and
+// nobody corrects keys when the broadcast is over.
+const (
+	LeastAfterEnd = time.Minute
+	MostAfterEnd  = 7 * 24 * time.Hour
+)
+
 // Kept is what a run takes over from its shop's settings when it is planned, and has until it is planned anew.
 type Kept struct {
-	Datasets Datasets // only these are warmed
+	Datasets Datasets      // only these are warmed
+	AfterEnd time.Duration // how long keys outlive the end of the broadcast; 0: as policy.expire.after_end says
+}
+
+// String is for people; "" of the zero value.
+func (k Kept) String() string {
+	var parts []string
+	if k.Datasets != "" {
+		parts = append(parts, "only "+strings.Join(k.Datasets.Names(), ", "))
+	}
+	if k.AfterEnd > 0 {
+		parts = append(parts, "keys live "+k.AfterEnd.String()+" after the end")
+	}
+	return strings.Join(parts, "; ")
 }
 
 // Kept is what a run of the shop would be planned with now.
 func (s *Store) Kept(ctx context.Context, shop string) (k Kept, err error) {
-	err = s.db.QueryRowContext(ctx, `SELECT datasets FROM shop_settings WHERE shop_id = ?`, shop).Scan(&k.Datasets)
+	var after int64
+	err = s.db.QueryRowContext(ctx, `SELECT datasets, after_us FROM shop_settings WHERE shop_id = ?`, shop).Scan(&k.Datasets, &after)
+	k.AfterEnd = time.Duration(after) * time.Microsecond
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return Kept{}, fmt.Errorf("read settings of shop %s: %w", shop, err)
 	}

@@ -77,7 +77,7 @@ func TestARunHasTheDatasetsThatItWasPlannedWith(t *testing.T) {
 		require.Equal(t, []string{"shop", "5", "users", "6"}, []string{fresh[0].Dataset, fresh[0].Mark, fresh[1].Dataset, fresh[1].Mark})
 
 		for dataset, want := range map[string]time.Time{"shop": long.EndsAt, "users": short.EndsAt, "staff": {}} {
-			ends, err := s.Ends(ctx, "1001", dataset)
+			ends, err := s.Ends(ctx, "1001", dataset, 0)
 			require.NoError(t, err)
 			require.Equal(t, want, ends.Needed, dataset)
 		}
@@ -88,5 +88,52 @@ func TestARunHasTheDatasetsThatItWasPlannedWith(t *testing.T) {
 		cached, err = s.CachedShops(ctx)
 		require.NoError(t, err)
 		require.True(t, cached.Has("1001", "staff"))
+	})
+}
+
+func TestKeysLiveAsLongAsTheRunThatNeedsThemLongest(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *ledger.Store) {
+		ctx := t.Context()
+		const policy = 30 * time.Minute
+		needed := func() time.Time {
+			t.Helper()
+			e, err := s.Ends(ctx, "1001", "shop", policy)
+			require.NoError(t, err)
+			require.Contains(t, e.Former, e.Needed)
+			return e.Needed
+		}
+		long := warmed(t, s, "long", start.Add(5*time.Hour))
+		require.Equal(t, long.EndsAt.Add(policy), needed())
+		turned, err := s.SetShop(ctx, "1001", 0, ledger.Settings{Kept: ledger.Kept{AfterEnd: 3 * time.Hour}}, ann)
+		require.NoError(t, err)
+		require.Equal(t, 3*time.Hour, turned.After.AfterEnd)
+		require.Equal(t, 1, turned.Behind)
+		require.Equal(t, long.EndsAt.Add(policy), needed(), "a run keeps what it was planned with")
+
+		short, _, err := s.Create(ctx, newRun("1001", "short"))
+		require.NoError(t, err)
+		kept, err := s.Kept(ctx, "1001")
+		require.NoError(t, err)
+		require.NoError(t, s.WritePlan(ctx, short.ID, 1, kept, []ledger.Unit{{Dataset: "shop"}}))
+		claim(t, s, short, 0, 0)
+		require.Equal(t, short.EndsAt.Add(3*time.Hour), needed())
+		short, err = s.Run(ctx, short.ID)
+		require.NoError(t, err)
+		require.Equal(t, short.EndsAt.Add(3*time.Hour), short.KeysUntil(policy))
+
+		// Moved and planned anew with another time: what its keys had is remembered, whatever the policy says.
+		move(t, s, short.ID, time.Hour)
+		require.Equal(t, short.EndsAt.Add(4*time.Hour), needed())
+		require.NoError(t, s.Restart(ctx, short.ID, ann))
+		require.Equal(t, short.EndsAt.Add(4*time.Hour), needed(), "until it is planned")
+		require.NoError(t, s.WritePlan(ctx, short.ID, 2, ledger.Kept{AfterEnd: 10 * time.Minute}, []ledger.Unit{{Dataset: "shop"}}))
+		e, err := s.Ends(ctx, "1001", "shop", policy)
+		require.NoError(t, err)
+		require.Equal(t, long.EndsAt.Add(policy), e.Needed)
+		for _, after := range []time.Duration{70 * time.Minute, 3 * time.Hour, 4 * time.Hour} {
+			require.Contains(t, e.Former, short.EndsAt.Add(after))
+		}
+		require.NoError(t, s.Cancel(ctx, long.ID, ann))
+		require.Equal(t, short.EndsAt.Add(70*time.Minute), needed())
 	})
 }

@@ -464,19 +464,19 @@ func TestClockIsNearOurs(t *testing.T) {
 
 func TestAShopIsNeededUntilTheLastBroadcastThatHasWrittenSomethingEnds(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *ledger.Store) {
-		e, err := s.Ends(t.Context(), "1001", "users")
+		e, err := s.Ends(t.Context(), "1001", "users", 0)
 		require.NoError(t, err)
 		require.True(t, e.Needed.IsZero())
 		r := planned(t, s, 1)
 		u := claim(t, s, r, 0, 0)
-		e, err = s.Ends(t.Context(), "1001", "users")
+		e, err = s.Ends(t.Context(), "1001", "users", 0)
 		require.NoError(t, err)
 		require.Equal(t, r.EndsAt, e.Needed, "warming")
 		_, err = s.Finish(t.Context(), u, nil)
 		require.NoError(t, err)
 		moved := ledger.Times{StartsAt: r.StartsAt, EndsAt: r.EndsAt.Add(time.Hour), Deadline: r.Deadline, PlannedStart: r.PlannedStart}
 		require.NoError(t, s.Reschedule(t.Context(), r, moved, "r"))
-		e, err = s.Ends(t.Context(), "1001", "users")
+		e, err = s.Ends(t.Context(), "1001", "users", 0)
 		require.NoError(t, err)
 		require.Equal(t, moved.EndsAt, e.Needed)
 		require.Equal(t, []time.Time{moved.EndsAt, r.EndsAt}, e.Former)

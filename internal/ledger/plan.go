@@ -31,9 +31,12 @@ func (s *Store) WritePlan(ctx context.Context, run string, epoch int, kept Kept,
 		if err := matched(n, err, "write plan"); err != nil {
 			return err
 		}
+		if err := s.outlive(ctx, tx, run, kept.AfterEnd); err != nil {
+			return err
+		}
 		text := fmt.Sprintf("%d units, about %d rows", len(units), rows)
-		if kept.Datasets != "" {
-			text += ", only " + strings.Join(kept.Datasets.Names(), ", ")
+		if is := kept.String(); is != "" {
+			text += "; " + is
 		}
 		if err := s.note(ctx, tx, runEvent(run, epoch, StagePlanned, By{Who: "planner", Why: text})); err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 
 const runColumns = `r.run_id, r.shop_id, r.broadcast_id, r.request_id, r.tier, r.forced, r.starts_us, r.ends_us,
 	r.deadline_us, r.planned_start_us, r.state, r.reason, r.epoch, r.attempts, r.last_error, r.late, r.urgent,
-	r.planned_us, r.started_us, r.ready_us, r.flagged_us, r.audited_us, r.created_us, r.updated_us, r.rows_estimated`
+	r.planned_us, r.started_us, r.ready_us, r.flagged_us, r.audited_us, r.created_us, r.updated_us, r.rows_estimated, r.after_us`
 
 // The sums are over the units of the run's present epoch.
 const runSums = `COALESCE(SUM(u.rows_done), 0), COUNT(u.unit),
@@ -25,10 +25,10 @@ type scanner interface{ Scan(dest ...any) error }
 
 func scanRun(row scanner) (Run, error) {
 	var r Run
-	var starts, ends, deadline, plannedStart, planned, started, ready, flagged, audited, created, updated int64
+	var starts, ends, deadline, plannedStart, planned, started, ready, flagged, audited, created, updated, after int64
 	err := row.Scan(&r.ID, &r.ShopID, &r.BroadcastID, &r.RequestID, &r.Tier, &r.Force, &starts, &ends,
 		&deadline, &plannedStart, &r.State, &r.Reason, &r.Epoch, &r.Attempts, &r.LastError, &r.Late, &r.Urgent,
-		&planned, &started, &ready, &flagged, &audited, &created, &updated, &r.RowsEstimated,
+		&planned, &started, &ready, &flagged, &audited, &created, &updated, &r.RowsEstimated, &after,
 		&r.RowsDone, &r.UnitsTotal, &r.UnitsDone, &r.UnitsFailed)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Run{}, ErrNotFound
@@ -39,6 +39,7 @@ func scanRun(row scanner) (Run, error) {
 	r.StartsAt, r.EndsAt, r.Deadline, r.PlannedStart = fromMicros(starts), fromMicros(ends), fromMicros(deadline), fromMicros(plannedStart)
 	r.PlannedAt, r.StartedAt, r.ReadyAt, r.FlaggedAt = fromMicros(planned), fromMicros(started), fromMicros(ready), fromMicros(flagged)
 	r.AuditedAt, r.CreatedAt, r.UpdatedAt = fromMicros(audited), fromMicros(created), fromMicros(updated)
+	r.AfterEnd = time.Duration(after) * time.Microsecond
 	return r, nil
 }
 

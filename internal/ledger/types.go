@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"errors"
 	"time"
 )
@@ -68,6 +69,7 @@ type Run struct {
 	AuditedAt    time.Time // it passed an audit; see Vouched
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
+	AfterEnd     time.Duration // how long its keys outlive EndsAt, as it was planned; 0: as policy.expire.after_end says
 
 	RowsEstimated int64 // from the plan
 	// Sums over the units of the present epoch, filled by reads:
@@ -79,6 +81,11 @@ type Run struct {
 
 // Vouched says whether a ready run has passed an audit since it was loaded.
 func (r Run) Vouched() bool { return !r.ReadyAt.IsZero() && !r.AuditedAt.Before(r.ReadyAt) }
+
+// KeysUntil is until when a run needs its keys. policy is policy.expire.after_end.
+func (r Run) KeysUntil(policy time.Duration) time.Time {
+	return r.EndsAt.Add(cmp.Or(r.AfterEnd, policy))
+}
 
 // Unit is a part of a run that one slot loads: a small dataset whole, or one key range (From, To] of a big one.
 // From, To and Cursor are JSON arrays of key values in MySQL's text form, one per column of `by`; From "" is the

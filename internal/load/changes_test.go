@@ -186,7 +186,7 @@ func (r *racing) round(t *testing.T, round int, c Cache) (wrong []string) {
 	tab, shop := newTable(t, r.write), strconv.Itoa(round)
 	l := *r.Loader
 	l.Cache = c
-	expiry := cache.Expiry{EndsAt: time.Now().Add(time.Hour)}
+	expiry := cache.Expiry{Until: time.Now().Add(time.Hour)}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		_, err := l.Load(t.Context(), Job{Unit: ledger.Unit{RunID: shop, Epoch: 1, Dataset: "users", Claim: 1}, Shop: shop, Dataset: tab, Expiry: expiry,

@@ -71,7 +71,7 @@ func overrun(t *testing.T, e *env) Job {
 func overrunOf(t *testing.T, e *env, spec dataset.Spec) Job {
 	t.Helper()
 	e.users(t, 1, 60)
-	e.expiry.EndsAt = e.expiry.EndsAt.Truncate(time.Microsecond) // as the ledger keeps it
+	e.expiry.Until = e.expiry.Until.Truncate(time.Microsecond) // as the ledger keeps it
 	j := e.job(t, e.bind(t, spec), ledger.Unit{To: `["20"]`}, ledger.Unit{From: `["20"]`, To: `["40"]`}, ledger.Unit{From: `["40"]`})
 	for i := range 3 {
 		if i > 0 {
@@ -85,10 +85,10 @@ func overrunOf(t *testing.T, e *env, spec dataset.Spec) Job {
 	require.Equal(t, ledger.RunReady, run.State)
 	times := ledger.Times{StartsAt: run.StartsAt, EndsAt: run.EndsAt.Add(2 * time.Hour), Deadline: run.Deadline, PlannedStart: run.PlannedStart}
 	require.NoError(t, e.store.Reschedule(t.Context(), run, times, "r"))
-	ends, err := e.store.Ends(t.Context(), "1", "users")
+	ends, err := e.store.Ends(t.Context(), "1", "users", 0)
 	require.NoError(t, err)
 	require.Equal(t, ends.Needed, times.EndsAt)
-	e.expiry.EndsAt, e.expiry.Former = ends.Needed, ends.Former
+	e.expiry.Until, e.expiry.Former = ends.Needed, ends.Former
 	j.Expiry = e.expiry
 	return e.claim(t, j, run.ID, 0, 1)
 }
@@ -134,7 +134,7 @@ func TestAnOverrunIsCarriedWithoutReadingTheSource(t *testing.T) {
 	require.Equal(t, look.UnixMilli(), at.Milliseconds())
 	at, err = e.redis.PExpireTime(t.Context(), "user:1:settings").Result()
 	require.NoError(t, err)
-	require.Less(t, at.Milliseconds(), began.EndsAt.UnixMilli())
+	require.Less(t, at.Milliseconds(), began.Until.UnixMilli())
 	run, err := e.store.Run(t.Context(), j.Unit.RunID)
 	require.NoError(t, err)
 	require.Equal(t, ledger.RunReady, run.State)

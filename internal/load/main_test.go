@@ -54,7 +54,7 @@ func newEnv(t *testing.T, redisURL string, statements ...string) *env {
 		require.NoError(t, client.Close())
 	})
 	e := &env{store: store, src: src, write: write, redis: client,
-		expiry: cache.Expiry{EndsAt: time.Now().Add(time.Hour), After: 30 * time.Minute, Jitter: 10 * time.Minute}}
+		expiry: cache.Expiry{Until: time.Now().Add(time.Hour), Jitter: 10 * time.Minute}}
 	e.Loader = &Loader{Ledger: store, Cache: cache.New(client), Limits: Limits{PageRows: 10, PageBytes: 1 << 20, MaxRejects: 5}}
 	e.exec(t, statements...)
 	return e
@@ -93,7 +93,7 @@ func (e *env) job(t *testing.T, d Dataset, units ...ledger.Unit) Job {
 	t.Helper()
 	id := uuid.Must(uuid.NewV7())
 	r := ledger.Run{ID: fmt.Sprintf("%x", id[:]), ShopID: "1", BroadcastID: uuid.NewString(), State: ledger.RunPlanned,
-		StartsAt: e.expiry.EndsAt.Add(-time.Hour), EndsAt: e.expiry.EndsAt, Deadline: e.expiry.EndsAt, PlannedStart: time.Now()}
+		StartsAt: e.expiry.Until.Add(-time.Hour), EndsAt: e.expiry.Until, Deadline: e.expiry.Until, PlannedStart: time.Now()}
 	r, _, err := e.store.Create(t.Context(), r)
 	require.NoError(t, err)
 	if units == nil {
@@ -162,8 +162,8 @@ func (e *env) requireExpiry(t *testing.T, key string, x cache.Expiry) {
 	ms, err := e.redis.PExpireTime(t.Context(), key).Result()
 	require.NoError(t, err, key)
 	at := time.UnixMilli(ms.Milliseconds())
-	require.False(t, at.Before(x.EndsAt.Add(x.After)), "%s expires too early", key)
-	require.False(t, at.After(x.EndsAt.Add(x.After+x.Jitter+time.Millisecond)), "%s expires too late", key)
+	require.False(t, at.Before(x.Until), "%s expires too early", key)
+	require.False(t, at.After(x.Until.Add(x.Jitter+time.Millisecond)), "%s expires too late", key)
 }
 
 // between runs a function after each write of a page, with the number of pages written; its error stands for the write's.

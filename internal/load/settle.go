@@ -31,6 +31,8 @@ type Settler struct {
 	Leases Leases
 	Alerts *alert.Dispatcher
 	Log    *slog.Logger
+
+	AfterEnd time.Duration // policy.expire.after_end
 	// Vouch says whether a ready run may be announced; if not yet, it has asked for what is missing, and Settle is called again
 	// when that is there. Nil: always.
 	Vouch func(ctx context.Context, run ledger.Run) (bool, error)
@@ -74,7 +76,7 @@ func (s *Settler) ready(ctx context.Context, run ledger.Run) error {
 	}
 	err = s.Flags.SetReady(ctx, cache.Ready{
 		Shop: run.ShopID, Broadcast: run.BroadcastID, Run: run.ID, Rows: run.RowsDone, FinishedAt: run.ReadyAt,
-		AsOf: earliest(run.StartedAt, datasets), StartsAt: run.StartsAt, EndsAt: run.EndsAt, Datasets: datasets, Caches: caches,
+		AsOf: earliest(run.StartedAt, datasets), StartsAt: run.StartsAt, EndsAt: run.EndsAt, KeysUntil: run.KeysUntil(s.AfterEnd), Datasets: datasets, Caches: caches,
 	})
 	if err == nil {
 		err = s.Ledger.Flagged(ctx, run.ID, run.Epoch)

@@ -224,8 +224,8 @@ func TestTouchMovesExpiriesAndOverwritesNothing(t *testing.T) {
 	require.NoError(t, e.redis.Del(t.Context(), "user:1:3").Err())
 	run, err := e.store.Run(t.Context(), j.Unit.RunID)
 	require.NoError(t, err)
-	e.expiry.EndsAt = e.expiry.EndsAt.Add(5 * time.Hour)
-	require.NoError(t, e.store.Reschedule(t.Context(), run, ledger.Times{StartsAt: run.StartsAt, EndsAt: e.expiry.EndsAt,
+	e.expiry.Until = e.expiry.Until.Add(5 * time.Hour)
+	require.NoError(t, e.store.Reschedule(t.Context(), run, ledger.Times{StartsAt: run.StartsAt, EndsAt: e.expiry.Until,
 		Deadline: run.Deadline, PlannedStart: run.PlannedStart}, "r"))
 	e.users(t, 26, 1)
 
@@ -268,8 +268,8 @@ func TestTouchOfAWholeDatasetOverwritesNothing(t *testing.T) {
 			require.NoError(t, e.redis.Set(t.Context(), written, `"theirs"`, time.Hour).Err())
 			run, err := e.store.Run(t.Context(), j.Unit.RunID)
 			require.NoError(t, err)
-			e.expiry.EndsAt = e.expiry.EndsAt.Add(5 * time.Hour)
-			require.NoError(t, e.store.Reschedule(t.Context(), run, ledger.Times{StartsAt: run.StartsAt, EndsAt: e.expiry.EndsAt,
+			e.expiry.Until = e.expiry.Until.Add(5 * time.Hour)
+			require.NoError(t, e.store.Reschedule(t.Context(), run, ledger.Times{StartsAt: run.StartsAt, EndsAt: e.expiry.Until,
 				Deadline: run.Deadline, PlannedStart: run.PlannedStart}, "r"))
 			due, err := e.store.WaitingOf(t.Context(), run)
 			require.NoError(t, err)

@@ -30,7 +30,7 @@ func TestOnlyTheDatasetsOfAShopAreReadAndPlanned(t *testing.T) {
 	require.NoError(t, e.Plan(t.Context(), run.ID, run.Epoch))
 	require.Equal(t, kept.Datasets, begun)
 	e.requirePlan(t, run, 3)
-	cached, err := e.Ledger.Ends(t.Context(), run.ShopID, "shop")
+	cached, err := e.Ledger.Ends(t.Context(), run.ShopID, "shop", 0)
 	require.NoError(t, err)
 	require.Empty(t, cached.Former, "the run does not count for a dataset that it has not")
 

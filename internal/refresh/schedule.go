@@ -160,7 +160,7 @@ func (s *Scheduler) each(ctx context.Context, due []ledger.Fresh) error {
 // refresh brings what has changed since the last time into the cache.
 func (s *Scheduler) refresh(ctx context.Context, f ledger.Fresh) error {
 	d := s.Datasets[f.Dataset]
-	ends, err := s.Ledger.Ends(ctx, f.ShopID, f.Dataset)
+	ends, err := s.Ledger.Ends(ctx, f.ShopID, f.Dataset, s.Expire.AfterEnd)
 	if err != nil || ends.Needed.IsZero() {
 		return err
 	}
@@ -169,7 +169,7 @@ func (s *Scheduler) refresh(ctx context.Context, f ledger.Fresh) error {
 		return err
 	}
 	r := load.Refreshing{Shop: f.ShopID, Dataset: d,
-		Expiry: cache.Expiry{EndsAt: ends.Needed, Former: ends.Former, After: s.Expire.AfterEnd, Jitter: s.Expire.Jitter}}
+		Expiry: cache.Expiry{Until: ends.Needed, Former: ends.Former, Jitter: s.Expire.Jitter}}
 	places, err := s.Places.of(ctx, f.ShopID, d.Spec())
 	if err != nil {
 		return err

@@ -204,7 +204,7 @@ func (w *Worker) group(ctx context.Context, g ledger.Group, rows []ledger.Pendin
 }
 
 func (w *Worker) read(ctx context.Context, g ledger.Group, d Dataset, rows []ledger.Pending) (again time.Duration, err error) {
-	ends, err := w.Ledger.Ends(ctx, g.ShopID, g.Dataset)
+	ends, err := w.Ledger.Ends(ctx, g.ShopID, g.Dataset, w.Expire.AfterEnd)
 	if err != nil {
 		return 0, err
 	}
@@ -212,7 +212,7 @@ func (w *Worker) read(ctx context.Context, g ledger.Group, d Dataset, rows []led
 		return 0, nil
 	}
 	r := load.Refreshing{Shop: g.ShopID, Dataset: d,
-		Expiry: cache.Expiry{EndsAt: ends.Needed, Former: ends.Former, After: w.Expire.AfterEnd, Jitter: w.Expire.Jitter}}
+		Expiry: cache.Expiry{Until: ends.Needed, Former: ends.Former, Jitter: w.Expire.Jitter}}
 	all := false
 	for _, p := range rows {
 		switch key, ok := strings.CutPrefix(p.RowKey, cachedKey); {

@@ -310,7 +310,7 @@ func (b *bench) loadedAgain(units ...int) {
 		if u.Cache == "big" {
 			to = b.big
 		}
-		require.NoError(b.t, to.Write(b.t.Context(), page, cache.Expiry{EndsAt: b.run.EndsAt}))
+		require.NoError(b.t, to.Write(b.t.Context(), page, cache.Expiry{Until: b.run.EndsAt}))
 		_, err = b.Ledger.Finish(b.t.Context(), u, nil)
 		require.NoError(b.t, err)
 	}
