@@ -8,6 +8,7 @@ import (
 
 	"github.com/prewarm-go/prewarm/internal/api"
 	"github.com/prewarm-go/prewarm/internal/audit"
+	"github.com/prewarm-go/prewarm/internal/dataset"
 	"github.com/prewarm-go/prewarm/internal/intake"
 	"github.com/prewarm-go/prewarm/internal/ledger"
 	"github.com/prewarm-go/prewarm/internal/plan"
@@ -84,24 +85,47 @@ func (x shopSettings) SetShop(ctx context.Context, id string, version int64, to 
 	if err := x.check(id); err != nil {
 		return ledger.Turned{}, err
 	}
-	if err := x.known(ctx, id, to.Datasets); err != nil {
+	if err := x.known(ctx, id, to.Kept); err != nil {
 		return ledger.Turned{}, err
 	}
 	return x.a.intake.SetShop(ctx, id, version, to, by)
 }
 
 // known refuses datasets that there are not. Those that the shop has had are taken: a shop can be switched off whatever has become of them.
-func (x shopSettings) known(ctx context.Context, id string, to ledger.Datasets) error {
+func (x shopSettings) known(ctx context.Context, id string, to ledger.Kept) error {
 	kept, err := x.a.ledger.Kept(ctx, id)
-	if err != nil || kept.Datasets == to {
+	if err != nil {
 		return err
 	}
-	for _, name := range to.Names() {
-		if !x.a.has(name) {
-			return fmt.Errorf("%w: there is no dataset %s; there are %s", api.ErrInvalid, name, strings.Join(x.a.datasets(), ", "))
+	if kept.Datasets != to.Datasets {
+		for _, name := range to.Datasets.Names() {
+			if _, err := x.dataset(name); err != nil {
+				return err
+			}
+		}
+	}
+	if kept.MaxRows == to.MaxRows {
+		return nil
+	}
+	for _, name := range to.MaxRows.Names() {
+		switch d, err := x.dataset(name); {
+		case err != nil:
+			return err
+		case !d.Paged():
+			return fmt.Errorf("%w: dataset %s is a query, which is read in one go: write the limit into the query, or use the table form", api.ErrInvalid, name)
 		}
 	}
 	return nil
+}
+
+// dataset is a configured one.
+func (x shopSettings) dataset(name string) (dataset.Spec, error) {
+	for _, d := range x.a.cfg.Datasets {
+		if d.Name == name {
+			return d, nil
+		}
+	}
+	return dataset.Spec{}, fmt.Errorf("%w: there is no dataset %s; there are %s", api.ErrInvalid, name, strings.Join(x.a.datasets(), ", "))
 }
 
 // datasets are the names of those that are configured.

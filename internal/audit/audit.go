@@ -168,6 +168,8 @@ type Shop struct {
 	Datasets map[string]bool
 	// In is the cache that each dataset is in, by the dataset's name; nil: the Auditor's.
 	In map[string]Cache
+	// Parts is what is kept of datasets that are not kept whole, by the dataset's name. Whatever else is there is left alone.
+	Parts map[string]source.Part
 	// Ranges, if not nil, are the only ones that are compared of datasets that are read in pages, by the dataset's name.
 	Ranges map[string][]Range
 }
@@ -184,6 +186,7 @@ type Range struct{ From, To string }
 // place is a dataset of a shop.
 type place struct {
 	d      Dataset
+	part   source.Part
 	cache  Cache
 	shop   string
 	expiry cache.Expiry
@@ -205,9 +208,9 @@ func (a *Auditor) Shop(ctx context.Context, s Shop) error {
 		if s.Until != nil {
 			ends = s.Until[spec.Name]
 		}
-		p := &place{d: d, cache: in, shop: s.ID, moving: s.Moving, expiry: cache.Expiry{Until: ends.Needed, Former: ends.Former, Jitter: a.Jitter}}
+		p := &place{d: d, part: s.Parts[spec.Name], cache: in, shop: s.ID, moving: s.Moving, expiry: cache.Expiry{Until: ends.Needed, Former: ends.Former, Jitter: a.Jitter}}
 		a.places = append(a.places, p)
-		ranges := []Range{{}}
+		ranges := []Range{Range(p.part)}
 		if s.Ranges != nil && spec.Paged() {
 			ranges = s.Ranges[spec.Name]
 		}

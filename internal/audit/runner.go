@@ -15,6 +15,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/alert"
 	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/ledger"
+	"github.com/prewarm-go/prewarm/internal/source"
 )
 
 const (
@@ -179,7 +180,11 @@ func (w *work) shop(ctx context.Context, s ledger.Warm) error {
 	if err != nil {
 		return err
 	}
-	shop := Shop{ID: s.ShopID, Until: map[string]ledger.Ends{}, Moving: s.Moving, Datasets: map[string]bool{}, In: map[string]Cache{}}
+	parts, err := w.Ledger.RunParts(ctx, s.ID)
+	if err != nil {
+		return err
+	}
+	shop := Shop{ID: s.ShopID, Until: map[string]ledger.Ends{}, Parts: map[string]source.Part{}, Moving: s.Moving, Datasets: map[string]bool{}, In: map[string]Cache{}}
 	for _, u := range units {
 		if w.Dataset != "" && w.Dataset != u.Dataset || shop.Datasets[u.Dataset] {
 			continue
@@ -195,7 +200,7 @@ func (w *work) shop(ctx context.Context, s ledger.Warm) error {
 		if own := s.KeysUntil(w.Expire.AfterEnd); ends.Needed.Before(own) {
 			ends.Needed = own
 		}
-		shop.Until[u.Dataset] = ends
+		shop.Until[u.Dataset], shop.Parts[u.Dataset] = ends, source.Part(parts[u.Dataset])
 		shop.Datasets[u.Dataset], shop.In[u.Dataset] = true, Cache{u.Cache, client}
 	}
 	if w.Sample < 100 {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prewarm-go/prewarm/internal/dataset"
+	"github.com/prewarm-go/prewarm/internal/source"
 )
 
 // want is what should stand under a key.
@@ -204,17 +205,7 @@ func (p *place) fresh(ctx context.Context, wants []want) (map[string]want, error
 			now[w.key] = w
 		}
 	} else {
-		rows := make([]string, len(wants))
-		for i, w := range wants {
-			rows[i] = w.row
-		}
-		if err := p.d.ReadRows(ctx, p.shop, rows, func(row []sql.RawBytes) (bool, error) {
-			w, err := p.perRow(row)
-			if w.key != "" {
-				now[w.key] = w
-			}
-			return true, err
-		}); err != nil {
+		if err := p.rows(ctx, wants, now); err != nil {
 			return nil, err
 		}
 	}
@@ -224,6 +215,31 @@ func (p *place) fresh(ctx context.Context, wants []want) (map[string]want, error
 		}
 	}
 	return now, nil
+}
+
+// rows is fresh for single rows. Of one that is there and not in the part that is kept nothing is said.
+func (p *place) rows(ctx context.Context, wants []want, now map[string]want) error {
+	rows := make([]string, len(wants))
+	for i, w := range wants {
+		rows[i] = w.row
+	}
+	read := func(d Dataset, beyond bool) error {
+		return d.ReadRows(ctx, p.shop, rows, func(row []sql.RawBytes) (bool, error) {
+			w, err := p.perRow(row)
+			if _, kept := now[w.key]; w.key != "" && !kept {
+				w.unsaid = w.unsaid || beyond
+				now[w.key] = w
+			}
+			return true, err
+		})
+	}
+	if p.part == (source.Part{}) {
+		return read(p.d, false)
+	}
+	if err := read(source.Only(p.d, []source.Part{p.part}), false); err != nil {
+		return err
+	}
+	return read(p.d, true)
 }
 
 func equal(a, b map[string]string) bool {

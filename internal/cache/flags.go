@@ -24,7 +24,15 @@ type Ready struct {
 	KeysUntil  time.Time `json:"keys_until"` // none of its keys expires before
 
 	Datasets map[string]time.Time `json:"datasets,omitempty"` // AsOf of each; AsOf is the earliest
+	Parts    map[string]Part      `json:"parts,omitempty"`    // what is kept of datasets that are not kept whole
 	Caches   map[string]string    `json:"caches,omitempty"`   // that each is in, by the cache's name; none: there is one cache
+}
+
+// Part is the rows of a dataset behind After and up to UpTo: the values of `by`, as texts, in its order. Whatever else there is must be
+// read from the source.
+type Part struct {
+	After json.RawMessage `json:"after,omitempty"` // none: from the first row
+	UpTo  json.RawMessage `json:"up_to,omitempty"` // none: to the last row, and those that will come
 }
 
 // Pair is a broadcast of a shop.

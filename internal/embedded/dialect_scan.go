@@ -16,6 +16,10 @@ func (d SourceDialect) Scan(s source.Scan) (string, []any) {
 		by[i] = d.Quote(c.Name)
 	}
 	row := "(" + strings.Join(by, ", ") + ")"
+	way := ""
+	if s.Down {
+		way = " DESC"
+	}
 	marks := "(?" + strings.Repeat(", ?", len(by)-1) + ")"
 
 	var b strings.Builder
@@ -26,25 +30,35 @@ func (d SourceDialect) Scan(s source.Scan) (string, []any) {
 	}
 	fmt.Fprintf(&b, " WHERE %s = ?", d.Quote(s.Shop.Name))
 	args := []any{s.ShopArg}
-	if s.After != nil {
-		n := len(s.After)
-		fmt.Fprintf(&b, " AND (%s) > (?%s)", strings.Join(by[:n], ", "), strings.Repeat(", ?", n-1))
-		args = append(args, s.After...)
+	span := func(s source.Span) {
+		if s.After != nil {
+			n := len(s.After)
+			fmt.Fprintf(&b, " AND (%s) > (?%s)", strings.Join(by[:n], ", "), strings.Repeat(", ?", n-1))
+			args = append(args, s.After...)
+		}
+		if s.To != nil {
+			fmt.Fprintf(&b, " AND %s <= %s", row, marks)
+			args = append(args, s.To...)
+		}
 	}
-	if s.To != nil {
-		fmt.Fprintf(&b, " AND %s <= %s", row, marks)
-		args = append(args, s.To...)
-	}
+	span(source.Span{After: s.After, To: s.To})
 	if s.Rows != nil {
 		fmt.Fprintf(&b, " AND %s IN (VALUES %s%s)", row, marks, strings.Repeat(", "+marks, len(s.Rows)-1))
 		for _, values := range s.Rows {
 			args = append(args, values...)
 		}
 	}
+	for i, part := range s.Parts {
+		b.WriteString([]string{" AND ((1 = 1", ") OR (1 = 1"}[min(i, 1)])
+		span(part)
+	}
+	if s.Parts != nil {
+		b.WriteString("))")
+	}
 	if s.Where != "" {
 		fmt.Fprintf(&b, " AND (%s\n)", s.Where)
 	}
-	fmt.Fprintf(&b, " ORDER BY %s", strings.Join(by, ", "))
+	fmt.Fprintf(&b, " ORDER BY %s%s", strings.Join(by, way+", "), way)
 	if s.Limit > 0 || s.Offset > 0 {
 		limit := s.Limit
 		if limit == 0 {

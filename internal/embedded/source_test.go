@@ -68,7 +68,7 @@ func encodeAll(t *testing.T, b *source.Bound, shop string) []string {
 		require.NoError(t, err)
 		return out
 	}
-	require.NoError(t, b.Split(t.Context(), shop, 700, func(r source.Range) error {
+	require.NoError(t, b.Split(t.Context(), shop, 700, 0, func(r source.Range) error {
 		for after := r.From; ; {
 			page, err := b.ReadPage(t.Context(), shop, after, r.To, 123, visit)
 			require.NoError(t, err)

@@ -51,6 +51,7 @@ const (
 type Kept struct {
 	Datasets Datasets      // only these are warmed
 	AfterEnd time.Duration // how long keys outlive the end of the broadcast; 0: as policy.expire.after_end says
+	MaxRows  Amounts       // of these datasets no more rows are warmed, the first of their order
 }
 
 // String is for people; "" of the zero value.
@@ -62,13 +63,16 @@ func (k Kept) String() string {
 	if k.AfterEnd > 0 {
 		parts = append(parts, "keys live "+k.AfterEnd.String()+" after the end")
 	}
+	for _, name := range k.MaxRows.Names() {
+		parts = append(parts, fmt.Sprintf("%d rows of %s", k.MaxRows.Of(name), name))
+	}
 	return strings.Join(parts, "; ")
 }
 
 // Kept is what a run of the shop would be planned with now.
 func (s *Store) Kept(ctx context.Context, shop string) (k Kept, err error) {
 	var after int64
-	err = s.db.QueryRowContext(ctx, `SELECT datasets, after_us FROM shop_settings WHERE shop_id = ?`, shop).Scan(&k.Datasets, &after)
+	err = s.db.QueryRowContext(ctx, `SELECT datasets, after_us, max_rows FROM shop_settings WHERE shop_id = ?`, shop).Scan(&k.Datasets, &after, &k.MaxRows)
 	k.AfterEnd = time.Duration(after) * time.Microsecond
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return Kept{}, fmt.Errorf("read settings of shop %s: %w", shop, err)

@@ -26,12 +26,15 @@ func (s *Store) WritePlan(ctx context.Context, run string, epoch int, kept Kept,
 		rows += units[i].RowsEstimated
 	}
 	return s.tx(ctx, func(tx *sql.Tx) error {
-		n, err := s.exec(ctx, tx, `UPDATE runs SET planned_us = :now, updated_us = :now, rows_estimated = ?, datasets = ?
-			WHERE run_id = ? AND epoch = ? AND state = 'planned' AND planned_us = 0`, rows, kept.Datasets, run, epoch)
+		n, err := s.exec(ctx, tx, `UPDATE runs SET planned_us = :now, updated_us = :now, rows_estimated = ?, datasets = ?, max_rows = ?
+			WHERE run_id = ? AND epoch = ? AND state = 'planned' AND planned_us = 0`, rows, kept.Datasets, kept.MaxRows, run, epoch)
 		if err := matched(n, err, "write plan"); err != nil {
 			return err
 		}
 		if err := s.outlive(ctx, tx, run, kept.AfterEnd); err != nil {
+			return err
+		}
+		if err := s.writeParts(ctx, tx, run, PartsOf(units)); err != nil {
 			return err
 		}
 		text := fmt.Sprintf("%d units, about %d rows", len(units), rows)

@@ -27,8 +27,9 @@ type Refreshing struct {
 	Dataset Live
 	Cache   string // that it is in
 	Expiry  cache.Expiry
-	Rows    []string // cursors
-	Keys    []string // in the cache, that rows may have left; they go, unless a row is written under them
+	Parts   []source.Part // of the shop's rows that are kept; none: all
+	Rows    []string      // cursors
+	Keys    []string      // in the cache, that rows may have left; they go, unless a row is written under them
 }
 
 // Refreshed is what became of it.
@@ -48,6 +49,7 @@ const mostTries = 20
 // removed. Doing it twice, late or in another order changes nothing: what counts is what the source says.
 func (l *Loader) Refresh(ctx context.Context, r Refreshing) (Refreshed, error) {
 	var done Refreshed
+	r.Dataset = source.Only(r.Dataset, r.Parts)
 	t, err := l.refresher(r)
 	if err != nil {
 		return done, err
@@ -166,6 +168,7 @@ func (t *task) readAgain(ctx context.Context, r Refreshing, keys map[string]stri
 // RefreshAll reads all of a shop's dataset again. Of a dataset in the table form it does not find rows that are gone.
 func (l *Loader) RefreshAll(ctx context.Context, r Refreshing) (Refreshed, error) {
 	var done Refreshed
+	r.Dataset = source.Only(r.Dataset, r.Parts)
 	t, err := l.refresher(r)
 	if err != nil {
 		return done, err
@@ -217,9 +220,22 @@ func (t *task) bringWhole(ctx context.Context, r Refreshing, done *Refreshed) er
 
 // bringPages is for what is read in pages.
 func (t *task) bringPages(ctx context.Context, r Refreshing, done *Refreshed) error {
-	for after := ""; ; {
+	parts := r.Parts
+	if len(parts) == 0 {
+		parts = []source.Part{{}}
+	}
+	for _, part := range parts {
+		if err := t.bringPart(ctx, r, part, done); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *task) bringPart(ctx context.Context, r Refreshing, of source.Part, done *Refreshed) error {
+	for after := of.From; ; {
 		var rows []string
-		page, err := t.Dataset.ReadKeys(ctx, r.Shop, after, "", refreshRows, func(row []sql.RawBytes) (bool, error) {
+		page, err := t.Dataset.ReadKeys(ctx, r.Shop, after, of.To, refreshRows, func(row []sql.RawBytes) (bool, error) {
 			rows = append(rows, r.Dataset.RowKey(row))
 			return true, nil
 		})

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -68,6 +69,10 @@ func (s *Settler) ready(ctx context.Context, run ledger.Run) error {
 	if err != nil {
 		return err
 	}
+	parts, err := s.parts(ctx, run)
+	if err != nil {
+		return err
+	}
 	var caches map[string]string
 	if s.Placed != nil {
 		if caches, err = s.Placed(ctx, run); err != nil {
@@ -76,7 +81,7 @@ func (s *Settler) ready(ctx context.Context, run ledger.Run) error {
 	}
 	err = s.Flags.SetReady(ctx, cache.Ready{
 		Shop: run.ShopID, Broadcast: run.BroadcastID, Run: run.ID, Rows: run.RowsDone, FinishedAt: run.ReadyAt,
-		AsOf: earliest(run.StartedAt, datasets), StartsAt: run.StartsAt, EndsAt: run.EndsAt, KeysUntil: run.KeysUntil(s.AfterEnd), Datasets: datasets, Caches: caches,
+		AsOf: earliest(run.StartedAt, datasets), StartsAt: run.StartsAt, EndsAt: run.EndsAt, KeysUntil: run.KeysUntil(s.AfterEnd), Datasets: datasets, Parts: parts, Caches: caches,
 	})
 	if err == nil {
 		err = s.Ledger.Flagged(ctx, run.ID, run.Epoch)
@@ -99,6 +104,18 @@ func (s *Settler) ready(ctx context.Context, run ledger.Run) error {
 		})
 	}
 	return err
+}
+
+// parts is what a run keeps of datasets that it does not keep whole.
+func (s *Settler) parts(ctx context.Context, run ledger.Run) (parts map[string]cache.Part, err error) {
+	kept, err := s.Ledger.RunParts(ctx, run.ID)
+	for dataset, p := range kept {
+		if parts == nil {
+			parts = map[string]cache.Part{}
+		}
+		parts[dataset] = cache.Part{After: json.RawMessage(p.From), UpTo: json.RawMessage(p.To)}
+	}
+	return parts, err
 }
 
 // earliest is since when any dataset may have changed; of units that an older release has loaded only the run's start is

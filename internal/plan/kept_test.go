@@ -26,7 +26,7 @@ func TestOnlyTheDatasetsOfAShopAreReadAndPlanned(t *testing.T) {
 	}
 	rows, err := Shops{Datasets: e.Datasets, Ledger: e.Ledger}.Estimate(t.Context(), run.ShopID)
 	require.NoError(t, err)
-	require.Equal(t, map[string]int64{"users": 0}, rows) // the fake counts up to 0
+	require.Equal(t, map[string]int64{"users": 25}, rows)
 	require.NoError(t, e.Plan(t.Context(), run.ID, run.Epoch))
 	require.Equal(t, kept.Datasets, begun)
 	e.requirePlan(t, run, 3)
@@ -35,6 +35,22 @@ func TestOnlyTheDatasetsOfAShopAreReadAndPlanned(t *testing.T) {
 	require.Empty(t, cached.Former, "the run does not count for a dataset that it has not")
 
 	e.Datasets = []Dataset{shop()}
-	_, err = e.split(t.Context(), run.ShopID, kept.Datasets)
+	_, err = e.split(t.Context(), run.ShopID, kept.Kept)
 	require.ErrorContains(t, err, "none of them is configured")
+}
+
+func TestNoMoreRowsArePlannedThanTheShopIsToHave(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, users(25), shop())
+	run := e.run(t)
+	_, err := e.Ledger.SetShop(t.Context(), run.ShopID, 0, ledger.Settings{Kept: ledger.Kept{MaxRows: "users=5"}}, ledger.By{Who: "ann", Why: "big"})
+	require.NoError(t, err)
+	rows, err := Shops{Datasets: e.Datasets, Ledger: e.Ledger}.Estimate(t.Context(), run.ShopID)
+	require.NoError(t, err)
+	require.Equal(t, map[string]int64{"users": 5}, rows)
+	require.NoError(t, e.Plan(t.Context(), run.ID, run.Epoch))
+	e.requirePlan(t, run, 2)
+	parts, err := e.Ledger.RunParts(t.Context(), run.ID)
+	require.NoError(t, err)
+	require.Equal(t, map[string]ledger.Part{"users": {From: `["0"]`}}, parts)
 }

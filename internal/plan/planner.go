@@ -21,7 +21,7 @@ type Dataset interface {
 	Has(ctx context.Context, shop string) (bool, error)
 	Count(ctx context.Context, shop string, upTo int64) (int64, error)
 	Estimate(ctx context.Context, shop string) (int64, error)
-	Split(ctx context.Context, shop string, unitRows int, yield func(source.Range) error) error
+	Split(ctx context.Context, shop string, unitRows int, most int64, yield func(source.Range) error) error
 }
 
 // Begin is called before these datasets of a shop are read.
@@ -60,7 +60,7 @@ func (p *Planner) Plan(ctx context.Context, runID string, epoch int) error {
 		if err != nil {
 			return err
 		}
-		units, err := p.cut(ctx, run.ShopID, kept.Datasets)
+		units, err := p.cut(ctx, run.ShopID, kept)
 		if errors.As(err, new(*ledger.OffError)) {
 			return nil // which has called the run off
 		}
@@ -86,26 +86,26 @@ func (p *Planner) Plan(ctx context.Context, runID string, epoch int) error {
 }
 
 // cut reads a shop, unless it is switched off, also in the middle of it.
-func (p *Planner) cut(ctx context.Context, shop string, only ledger.Datasets) ([]ledger.Unit, error) {
+func (p *Planner) cut(ctx context.Context, shop string, kept ledger.Kept) ([]ledger.Unit, error) {
 	var units []ledger.Unit
 	err := p.Enter.Do(ctx, shop, func(ctx context.Context) (err error) {
 		if p.Begin != nil {
-			if err := p.Begin(ctx, shop, only); err != nil {
+			if err := p.Begin(ctx, shop, kept.Datasets); err != nil {
 				return fmt.Errorf("begin to keep shop %s fresh: %w", shop, err)
 			}
 		}
-		units, err = p.split(ctx, shop, only)
+		units, err = p.split(ctx, shop, kept)
 		return err
 	})
 	return units, err
 }
 
 // split cuts a shop into units: the small datasets first, so that a shop's own data does not wait behind its users'.
-func (p *Planner) split(ctx context.Context, shop string, only ledger.Datasets) ([]ledger.Unit, error) {
+func (p *Planner) split(ctx context.Context, shop string, kept ledger.Kept) ([]ledger.Unit, error) {
 	var small, big []ledger.Unit
 	for _, d := range p.Datasets {
 		spec := d.Spec()
-		if !only.Has(spec.Name) {
+		if !kept.Datasets.Has(spec.Name) {
 			continue
 		}
 		units := &small
@@ -117,7 +117,7 @@ func (p *Planner) split(ctx context.Context, shop string, only ledger.Datasets) 
 			cache = p.Place(spec, shop)
 		}
 		var some []ledger.Unit
-		err := d.Split(ctx, shop, p.UnitRows, func(r source.Range) error {
+		err := d.Split(ctx, shop, p.UnitRows, kept.MaxRows.Of(spec.Name), func(r source.Range) error {
 			some = append(some, ledger.Unit{Dataset: spec.Name, Cache: cache, From: r.From, To: r.To, RowsEstimated: r.Rows})
 			return nil
 		})
@@ -130,7 +130,7 @@ func (p *Planner) split(ctx context.Context, shop string, only ledger.Datasets) 
 		*units = append(*units, some...)
 	}
 	if small = append(small, big...); len(small) == 0 {
-		return nil, fmt.Errorf("shop %s is to have the datasets %s only, and none of them is configured; change its settings", shop, only)
+		return nil, fmt.Errorf("shop %s is to have the datasets %s only, and none of them is configured; change its settings", shop, kept.Datasets)
 	}
 	return small, nil
 }

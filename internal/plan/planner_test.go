@@ -45,7 +45,7 @@ func (f fake) CheckShop(id string) error {
 
 func (f fake) Has(context.Context, string) (bool, error) { return f.rows > 0, nil }
 
-func (f fake) Estimate(ctx context.Context, shop string) (int64, error) { return f.Count(ctx, shop, 0) }
+func (f fake) Estimate(context.Context, string) (int64, error) { return f.rows, nil }
 
 func (f fake) Count(_ context.Context, _ string, upTo int64) (int64, error) {
 	if f.counted != nil {
@@ -54,9 +54,12 @@ func (f fake) Count(_ context.Context, _ string, upTo int64) (int64, error) {
 	return min(f.rows, upTo), nil
 }
 
-func (f fake) Split(_ context.Context, _ string, unitRows int, yield func(source.Range) error) error {
+func (f fake) Split(_ context.Context, _ string, unitRows int, most int64, yield func(source.Range) error) error {
 	if f.split != nil {
 		f.split()
+	}
+	if most > 0 && f.rows > most {
+		return yield(source.Range{From: `["0"]`, Rows: most})
 	}
 	from := ""
 	for left := f.rows; left > int64(unitRows); left -= int64(unitRows) {
@@ -165,7 +168,7 @@ func TestAPlanWhoseTasksAreMissingIsCompletedByTheNextCall(t *testing.T) {
 			t.Parallel()
 			e := newEnv(t, users(55), shop())
 			run := e.run(t)
-			units, err := e.split(t.Context(), run.ShopID, "")
+			units, err := e.split(t.Context(), run.ShopID, ledger.Kept{})
 			require.NoError(t, err)
 			require.NoError(t, e.Ledger.WritePlan(t.Context(), run.ID, run.Epoch, ledger.Kept{}, units))
 			run, err = e.Ledger.Run(t.Context(), run.ID)
@@ -247,7 +250,7 @@ func TestTheNewestEndIsBegunFirstIfTheDatasetSaysSo(t *testing.T) {
 	newest := users(25)
 	newest.spec.Order = dataset.OrderNewest
 	p := &Planner{Datasets: []Dataset{newest, shop()}, UnitRows: 10}
-	units, err := p.split(t.Context(), "1001", "")
+	units, err := p.split(t.Context(), "1001", ledger.Kept{})
 	require.NoError(t, err)
 	var got []string
 	for _, u := range units {

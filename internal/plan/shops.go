@@ -76,6 +76,9 @@ func (s Shops) Estimate(ctx context.Context, shop string) (map[string]int64, err
 		if err != nil {
 			return nil, fmt.Errorf("estimate shop %s in dataset %s: %w", shop, d.Spec().Name, err)
 		}
+		if most := kept.MaxRows.Of(d.Spec().Name); most > 0 {
+			n = min(n, most)
+		}
 		rows[d.Spec().Name] = n
 	}
 	return rows, nil

@@ -170,6 +170,9 @@ func (s *Scheduler) refresh(ctx context.Context, f ledger.Fresh) error {
 	}
 	r := load.Refreshing{Shop: f.ShopID, Dataset: d,
 		Expiry: cache.Expiry{Until: ends.Needed, Former: ends.Former, Jitter: s.Expire.Jitter}}
+	if r.Parts, err = keptParts(ctx, s.Ledger, f.ShopID, f.Dataset); err != nil {
+		return err
+	}
 	places, err := s.Places.of(ctx, f.ShopID, d.Spec())
 	if err != nil {
 		return err

@@ -213,6 +213,9 @@ func (w *Worker) read(ctx context.Context, g ledger.Group, d Dataset, rows []led
 	}
 	r := load.Refreshing{Shop: g.ShopID, Dataset: d,
 		Expiry: cache.Expiry{Until: ends.Needed, Former: ends.Former, Jitter: w.Expire.Jitter}}
+	if r.Parts, err = keptParts(ctx, w.Ledger, g.ShopID, g.Dataset); err != nil {
+		return 0, err
+	}
 	all := false
 	for _, p := range rows {
 		switch key, ok := strings.CutPrefix(p.RowKey, cachedKey); {

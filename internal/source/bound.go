@@ -25,6 +25,8 @@ type Bound struct {
 	selects []string // expressions, one per column of a row
 	keys    []string // the same, but NULL for columns that are not in the key
 
+	parts []Part // what ReadRows keeps to; nil: all rows
+
 	changed      Column // changed_at
 	notRefreshed error
 	changedIndex *Index // to find changed rows by; nil: they are not looked for

@@ -97,7 +97,7 @@ type Column struct {
 // Scan is a part of one shop's rows in index order:
 //
 //	SELECT Select FROM Table, using Index
-//	WHERE Shop = ShopArg AND By > After AND By <= To AND By IN (Rows) AND (Where)
+//	WHERE Shop = ShopArg AND By > After AND By <= To AND By IN (Rows) AND (in any of Parts) AND (Where)
 //	ORDER BY Shop, By LIMIT Limit OFFSET Offset
 //
 // By compares as a row, the first column first. The dialect chooses the form of the comparison that its database runs as
@@ -114,9 +114,17 @@ type Scan struct {
 	After   []any   // one per By, or for the first of them only; nil: from the first row
 	To      []any   // one per By; nil: to the last row
 	Rows    [][]any // single rows, one value per By each; nil: all of the range
+	Parts   []Span  // only rows of any of these; nil: all
+	Down    bool    // from the last row to the first, both in their order and in what Limit and Offset count
 	Where   string  // the operator's condition, SQL; it may end in a `--` comment; "": all rows
 	Limit   int64   // 0: no limit
 	Offset  int64
+}
+
+// Span is By > After AND By <= To.
+type Span struct {
+	After []any // one per By; nil: from the first row
+	To    []any // one per By; nil: to the last row
 }
 
 // Plan is how the database would run a scan.

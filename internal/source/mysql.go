@@ -33,24 +33,28 @@ func (mysqlDialect) Now() string { return "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000
 // Scan compares the shop with >= and <=, not with =. With = MariaDB reads a secondary index as `ref` on the shop and
 // drops the rows up to After one by one, so that every page begins at the shop's first row.
 func (d mysqlDialect) Scan(s Scan) (string, []any) {
-	shop, order := d.Quote(s.Shop.Name), d.Quote(s.Shop.Name)
+	way := ""
+	if s.Down {
+		way = " DESC"
+	}
+	shop, order := d.Quote(s.Shop.Name), d.Quote(s.Shop.Name)+way
 	for _, c := range s.By {
-		order += ", " + d.Quote(c.Name)
+		order += ", " + d.Quote(c.Name) + way
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "SELECT %s FROM %s FORCE INDEX (%s) WHERE %s >= ? AND %s <= ?",
 		strings.Join(s.Select, ", "), d.table(s.Table), d.Quote(s.Index.Name), shop, shop)
 	args := []any{s.ShopArg, s.ShopArg}
-	if s.After != nil {
-		b.WriteString(" AND ")
-		args = d.compare(&b, args, s.By[:len(s.After)], s.After, ">", ">")
-	}
-	if s.To != nil {
-		b.WriteString(" AND ")
-		args = d.compare(&b, args, s.By, s.To, "<", "<=")
-	}
+	args = d.span(&b, args, s.By, Span{s.After, s.To})
 	if s.Rows != nil {
 		args = d.oneOf(&b, args, s.By, s.Rows)
+	}
+	for i, part := range s.Parts {
+		b.WriteString([]string{" AND ((1 = 1", ") OR (1 = 1"}[min(i, 1)])
+		args = d.span(&b, args, s.By, part)
+	}
+	if s.Parts != nil {
+		b.WriteString("))")
 	}
 	if s.Where != "" {
 		b.WriteString(" AND (" + s.Where + "\n)") // on a line of its own, as a comment may end the condition
@@ -63,6 +67,19 @@ func (d mysqlDialect) Scan(s Scan) (string, []any) {
 		fmt.Fprintf(&b, " OFFSET %d", s.Offset)
 	}
 	return b.String(), args
+}
+
+// span writes the bounds of a span, each with an AND before it.
+func (d mysqlDialect) span(b *strings.Builder, args []any, by []Column, s Span) []any {
+	if s.After != nil {
+		b.WriteString(" AND ")
+		args = d.compare(b, args, by[:len(s.After)], s.After, ">", ">")
+	}
+	if s.To != nil {
+		b.WriteString(" AND ")
+		args = d.compare(b, args, by, s.To, "<", "<=")
+	}
+	return args
 }
 
 // compare writes the comparison of a row in the form that is run as a range: (a > ? OR (a = ? AND b > ?)). op compares

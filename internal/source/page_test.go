@@ -62,6 +62,9 @@ func TestRangesAndPagesVisitEveryRowOnceAndInOrder(t *testing.T) {
 					shop++
 					e.fill(t, rt, shop, layout.by, layout.value)
 					checkShop(t, rt, e, b, strconv.Itoa(shop))
+					if rapid.IntRange(0, 3).Draw(rt, "first rows") == 0 {
+						checkFirst(t, rt, e, b, strconv.Itoa(shop))
+					}
 				})
 			})
 		}
@@ -88,7 +91,7 @@ func checkShop(t *testing.T, rt *rapid.T, e *env, b *Bound, shop string) {
 
 	var got []string
 	total, from, ranges := int64(0), "", 0
-	err := b.Split(t.Context(), shop, unit, func(r Range) error {
+	err := b.Split(t.Context(), shop, unit, 0, func(r Range) error {
 		require.Equal(rt, from, r.From, "ranges meet")
 		require.True(rt, ranges == 0 || from != "", "nothing comes after the open-ended range")
 		require.True(rt, r.Rows > 0 || all == "0")
@@ -135,7 +138,7 @@ func TestRowsThatArriveWhileAShopIsSplitAreInSomeRange(t *testing.T) {
 	b := e.bind(t, usersSpec())
 	late := []int{1, 105, 255, 333, 594, 599, 10_000}
 	var ranges []Range
-	require.NoError(t, b.Split(t.Context(), "7", 10, func(r Range) error {
+	require.NoError(t, b.Split(t.Context(), "7", 10, 0, func(r Range) error {
 		ranges = append(ranges, r)
 		if len(late) > 0 {
 			e.exec(t, fmt.Sprintf("INSERT INTO shop_users (shop_id, user_id) VALUES (7, %d), (6, %d), (8, %d)", late[0], late[0], late[0]))
@@ -178,18 +181,18 @@ func TestSplitOfSizesAroundTheUnit(t *testing.T) {
 		"6": {{To: `["9"]`, Rows: 10}, {From: `["9"]`, To: `["19"]`, Rows: 10}, {From: `["19"]`, Rows: 1}},
 	} {
 		var got []Range
-		require.NoError(t, b.Split(t.Context(), shop, 10, func(r Range) error {
+		require.NoError(t, b.Split(t.Context(), shop, 10, 0, func(r Range) error {
 			got = append(got, r)
 			return nil
 		}))
 		require.Equal(t, want, got, "shop %s", shop)
 	}
 	stop := errors.New("stop")
-	require.ErrorIs(t, b.Split(t.Context(), "6", 1, func(Range) error { return stop }), stop)
+	require.ErrorIs(t, b.Split(t.Context(), "6", 1, 0, func(Range) error { return stop }), stop)
 
 	var got []Range
 	query := e.bind(t, qSpec("SELECT user_id FROM shop_users WHERE shop_id = :shop"))
-	require.NoError(t, query.Split(t.Context(), "6", 10, func(r Range) error {
+	require.NoError(t, query.Split(t.Context(), "6", 10, 0, func(r Range) error {
 		got = append(got, r)
 		return nil
 	}))

@@ -2,7 +2,7 @@ package source
 
 import "context"
 
-// ReadRows visits those of the rows that are there now and meet `where`, in the order of `by`. rows are cursors (RowKey), a few
+// ReadRows visits those of the rows that are there now, meet `where` and are in a part that is kept, in the order of `by`. rows are cursors (RowKey), a few
 // hundred at most: one statement looks all of them up in the index.
 func (b *Bound) ReadRows(ctx context.Context, shop string, rows []string, visit Visit) error {
 	if len(rows) == 0 {
@@ -10,6 +10,9 @@ func (b *Bound) ReadRows(ctx context.Context, shop string, rows []string, visit 
 	}
 	s, err := b.pageScan(shop, "", "")
 	if err != nil {
+		return err
+	}
+	if s.Parts, err = b.spans(); err != nil {
 		return err
 	}
 	for _, row := range rows {

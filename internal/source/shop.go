@@ -174,9 +174,22 @@ func (b *Bound) Estimate(ctx context.Context, shop string) (int64, error) {
 	return b.count(ctx, arg, nil, 0)
 }
 
+// count counts a shop's rows beyond after, but not beyond upTo; 0 counts all.
 func (b *Bound) count(ctx context.Context, shop any, after []any, upTo int64) (n int64, err error) {
 	s := b.scan(shop)
-	s.Select, s.After, s.Limit = []string{"1"}, after, upTo
+	s.After, s.Limit = after, upTo
+	return b.counted(ctx, s)
+}
+
+// countDown counts a shop's rows up to a row, but not more than most.
+func (b *Bound) countDown(ctx context.Context, shop any, to []any, most int64) (n int64, err error) {
+	s := b.scan(shop)
+	s.To, s.Limit, s.Down = to, most, true
+	return b.counted(ctx, s)
+}
+
+func (b *Bound) counted(ctx context.Context, s Scan) (n int64, err error) {
+	s.Select = []string{"1"}
 	query, args := b.src.dialect.Scan(s)
 	err = b.src.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM ("+query+") AS counted", args...).Scan(&n)
 	return n, b.errorf("count rows", err)

@@ -74,7 +74,7 @@ func TestHasAndCountLookAtTheShopAlone(t *testing.T) {
 			require.ErrorAs(t, err, new(*ShopError))
 			_, err = b.Count(t.Context(), id, 0)
 			require.ErrorAs(t, err, new(*ShopError))
-			require.ErrorAs(t, b.Split(t.Context(), id, 10, nil), new(*ShopError))
+			require.ErrorAs(t, b.Split(t.Context(), id, 10, 0, nil), new(*ShopError))
 		}
 	}
 	require.Equal(t, []string{"4"}, e.strings(t, "SELECT COUNT(*) FROM shop_users"))

@@ -1,6 +1,11 @@
 package source
 
-import "context"
+import (
+	"context"
+	"slices"
+
+	"github.com/prewarm-go/prewarm/internal/dataset"
+)
 
 // Range is a part of a shop's rows, (From, To] in the order of `by`: cursors; From "" is the beginning, To "" is
 // open-ended.
@@ -14,8 +19,12 @@ type Range struct {
 // there is and will be: the first begins before any row, and the last is open-ended, so that rows that come later belong
 // to one. No range is empty unless the shop is; then there is one. In the query form there is always one.
 //
+// With most > 0, and if there are more rows than that, they are the first most of the dataset's order: of `order: newest` the
+// ranges begin behind the row before the last most, and otherwise they end with the row of that number. Rows that come later
+// beyond that bound belong to none. In the query form it has no meaning.
+//
 // Only the index is read, about unitRows entries per statement.
-func (b *Bound) Split(ctx context.Context, shop string, unitRows int, yield func(Range) error) error {
+func (b *Bound) Split(ctx context.Context, shop string, unitRows int, most int64, yield func(Range) error) error {
 	arg, err := b.shopArg(shop)
 	if err != nil {
 		return err
@@ -28,19 +37,29 @@ func (b *Bound) Split(ctx context.Context, shop string, unitRows int, yield func
 		return yield(Range{Rows: n})
 	}
 	full := int64(max(unitRows, 1))
+	if most > 0 && b.spec.Order == dataset.OrderNewest {
+		return b.splitNewest(ctx, arg, full, most, yield)
+	}
 	last := Range{} // found, but it may be the open-ended one
-	for {
+	for found := int64(0); ; {
 		after, err := b.args(last.To)
 		if err != nil {
 			return err
 		}
-		end, err := b.hop(ctx, arg, after, full)
+		if most > 0 && found >= most {
+			return b.splitEnd(ctx, arg, last, after, yield)
+		}
+		want := full
+		if most > 0 {
+			want = min(full, most-found)
+		}
+		end, err := b.hop(ctx, arg, after, want)
 		if err != nil {
 			return err
 		}
-		next := Range{From: last.To, To: end, Rows: full}
+		next := Range{From: last.To, To: end, Rows: want}
 		if end == "" {
-			if next.Rows, err = b.count(ctx, arg, after, full); err != nil {
+			if next.Rows, err = b.count(ctx, arg, after, want); err != nil {
 				return err
 			}
 		}
@@ -55,17 +74,74 @@ func (b *Bound) Split(ctx context.Context, shop string, unitRows int, yield func
 		if end == "" {
 			return yield(next)
 		}
-		last = next
+		last, found = next, found+next.Rows
 	}
+}
+
+// splitEnd hands over the last range of a shop of which no more rows are wanted: open-ended if there are no more.
+func (b *Bound) splitEnd(ctx context.Context, shop any, last Range, after []any, yield func(Range) error) error {
+	more, err := b.hop(ctx, shop, after, 1)
+	if err != nil {
+		return err
+	}
+	if more == "" {
+		last.To = ""
+	}
+	return yield(last)
+}
+
+// splitNewest is Split from the last row down, until there are most rows.
+func (b *Bound) splitNewest(ctx context.Context, shop any, full, most int64, yield func(Range) error) error {
+	var all []Range // from the newest
+	for to, found := "", int64(0); found < most; {
+		upTo, err := b.args(to)
+		if err != nil {
+			return err
+		}
+		want := min(full, most-found)
+		from, err := b.hopDown(ctx, shop, upTo, want)
+		if err != nil {
+			return err
+		}
+		next := Range{From: from, To: to, Rows: want}
+		if from == "" { // there are no more than these
+			if next.Rows, err = b.countDown(ctx, shop, upTo, want); err != nil {
+				return err
+			}
+		}
+		all = append(all, next)
+		if from == "" {
+			break
+		}
+		to, found = from, found+want
+	}
+	for _, r := range slices.Backward(all) {
+		if err := yield(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // hop finds the n-th row beyond after; "" if there are fewer.
 func (b *Bound) hop(ctx context.Context, shop any, after []any, n int64) (string, error) {
 	s := b.scan(shop)
+	s.After, s.Limit, s.Offset = after, 1, n-1
+	return b.found(ctx, s)
+}
+
+// hopDown finds the row before the last n of those up to upTo; "" if there is none.
+func (b *Bound) hopDown(ctx context.Context, shop any, upTo []any, n int64) (string, error) {
+	s := b.scan(shop)
+	s.To, s.Limit, s.Offset, s.Down = upTo, 1, n, true
+	return b.found(ctx, s)
+}
+
+// found is the cursor of the row that a scan finds, or "".
+func (b *Bound) found(ctx context.Context, s Scan) (string, error) {
 	for _, c := range b.by {
 		s.Select = append(s.Select, b.src.dialect.Select(c))
 	}
-	s.After, s.Limit, s.Offset = after, 1, n-1
 	query, args := b.src.dialect.Scan(s)
 	rows, err := b.src.db.QueryContext(ctx, query, args...)
 	if err != nil {

@@ -49,6 +49,7 @@ func Run(t *testing.T, c Config) {
 	t.Run("composite key", func(t *testing.T) { composite(t, src) })
 	t.Run("primary key behind a secondary index", func(t *testing.T) { behind(t, src) })
 	t.Run("single rows", func(t *testing.T) { single(t, src) })
+	t.Run("first rows", func(t *testing.T) { first(t, src) })
 	t.Run("query", func(t *testing.T) { query(t, src) })
 	t.Run("refusals", func(t *testing.T) { refusals(t, src) })
 }
@@ -129,6 +130,40 @@ func single(t *testing.T, src *source.Source) {
 	require.Error(t, b.ReadRows(t.Context(), "s'1", []string{""}, object(&again)))
 }
 
+// first wants the first rows of either order, also of those that are looked up one by one.
+func first(t *testing.T, src *source.Source) {
+	t.Helper()
+	var rows []string
+	for i := range rowsOfShop {
+		rows = append(rows, fmt.Sprintf(`["%d","b%d","0x0%dff"]`, i/20, i/4%5, i%4))
+	}
+	for order, want := range map[string][]string{dataset.OrderOldest: rows[:37], dataset.OrderNewest: rows[rowsOfShop-37:]} {
+		spec := conform()
+		spec.Order, spec.Where = order, ""
+		b, err := src.Bind(t.Context(), spec)
+		require.NoError(t, err)
+		var part source.Part
+		var got, single []string
+		keys := func(into *[]string) source.Visit {
+			return func(row []sql.RawBytes) (bool, error) {
+				*into = append(*into, b.RowKey(row))
+				return true, nil
+			}
+		}
+		require.NoError(t, b.Split(t.Context(), "s2", 10, 37, func(r source.Range) error {
+			if len(got) == 0 {
+				part.From = r.From
+			}
+			part.To = r.To
+			_, err := b.ReadPage(t.Context(), "s2", r.From, r.To, 100, keys(&got))
+			return err
+		}))
+		require.Equal(t, want, got, order)
+		require.NoError(t, source.Only(b, []source.Part{part}).ReadRows(t.Context(), "s2", rows, keys(&single)))
+		require.Equal(t, want, single, order)
+	}
+}
+
 func query(t *testing.T, src *source.Source) {
 	t.Helper()
 	b, err := src.Bind(t.Context(), dataset.Spec{Name: "q", Query: "SELECT x.id, x.v FROM tail AS x WHERE x.shop = :shop AND x.id < 5 ORDER BY id DESC", Key: "{shop}", Value: "json_array"})
@@ -166,7 +201,7 @@ func refusals(t *testing.T, src *source.Source) {
 // read reads a shop in ranges and pages. Every third row ends its page.
 func read(t *testing.T, b *source.Bound, shop string, unit, size int) (got []string) {
 	t.Helper()
-	require.NoError(t, b.Split(t.Context(), shop, unit, func(r source.Range) error {
+	require.NoError(t, b.Split(t.Context(), shop, unit, 0, func(r source.Range) error {
 		for cursor, drained := r.From, false; !drained; {
 			page, err := b.ReadPage(t.Context(), shop, cursor, r.To, size, func(row []sql.RawBytes) (bool, error) {
 				out, err := b.Encoder().AppendObject(nil, row)

@@ -1,0 +1,80 @@
+package source
+
+import (
+	"database/sql"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/prewarm-go/prewarm/internal/dataset"
+)
+
+// checkFirst splits the first rows of a shop's order off, and wants exactly those: by their ranges, and by ReadRows.
+func checkFirst(t *testing.T, rt *rapid.T, e *env, b *Bound, shop string) {
+	t.Helper()
+	ordered := *b
+	ordered.spec.Order = rapid.SampledFrom([]string{"", dataset.OrderOldest, dataset.OrderNewest}).Draw(rt, "order")
+	by := strings.Join(b.spec.By, ", ")
+	all := e.strings(t, "SELECT n FROM t WHERE shop = ? ORDER BY "+by, shop)
+	most, unit := rapid.IntRange(1, len(all)+2).Draw(rt, "most"), rapid.IntRange(1, 15).Draw(rt, "unit")
+	first := all[:min(most, len(all))]
+	if ordered.spec.Order == dataset.OrderNewest {
+		first = all[max(0, len(all)-most):]
+	}
+	shown := e.strings(t, "SELECT n FROM t WHERE shop = ? AND hidden < 8 ORDER BY "+by, shop)
+	want := slices.DeleteFunc(append([]string{}, shown...), func(n string) bool { return !slices.Contains(first, n) })
+
+	var ranges []Range
+	got, total := []string{}, int64(0)
+	require.NoError(rt, ordered.Split(t.Context(), shop, unit, int64(most), func(r Range) error {
+		require.True(rt, len(ranges) == 0 || ranges[len(ranges)-1].To == r.From, "ranges meet")
+		require.LessOrEqual(rt, r.Rows, int64(unit))
+		ranges, total = append(ranges, r), total+r.Rows
+		got = append(got, readRange(t, rt, b, shop, r, 7)...)
+		return nil
+	}))
+	require.EqualValues(rt, len(first), total)
+	require.Equal(rt, want, got)
+	part := Part{ranges[0].From, ranges[len(ranges)-1].To}
+	cut := len(all) > most
+	require.Equal(rt, cut && ordered.spec.Order == dataset.OrderNewest, part.From != "")
+	require.Equal(rt, cut && ordered.spec.Order != dataset.OrderNewest, part.To != "", "what comes later is beyond it only if something was")
+
+	keys, single := []string{}, []string{}
+	_, err := b.ReadPage(t.Context(), shop, "", "", 1000, visitor(func(row []sql.RawBytes) bool {
+		keys = append(keys, b.RowKey(row))
+		return true
+	}))
+	require.NoError(rt, err)
+	require.NoError(rt, Only(b, []Part{part, part}).ReadRows(t.Context(), shop, keys, visitor(func(row []sql.RawBytes) bool {
+		single = append(single, string(row[0]))
+		return true
+	})))
+	require.Equal(rt, want, single)
+}
+
+func TestPartsAreAddedUp(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "CREATE TABLE t (shop INT NOT NULL, id INT NOT NULL, PRIMARY KEY (shop, id))", "INSERT INTO t SELECT 1, seq FROM seq_1_to_20")
+	b := e.bind(t, dataset.Spec{Name: "t", Table: "t", Shop: "shop", By: []string{"id"}, Columns: []string{"id"}, Key: "t:{shop}:{id}"})
+	var rows []string
+	for i := range 20 {
+		rows = append(rows, `["`+strconv.Itoa(i+1)+`"]`)
+	}
+	read := func(b *Bound) (got []string) {
+		require.NoError(t, b.ReadRows(t.Context(), "1", rows, visitor(func(row []sql.RawBytes) bool {
+			got = append(got, string(row[0]))
+			return true
+		})))
+		return got
+	}
+	require.Equal(t, []string{"1", "2", "9", "10", "18", "19", "20"}, read(Only(b, []Part{{"", `["2"]`}, {`["8"]`, `["10"]`}, {`["17"]`, ""}})))
+	require.Len(t, read(Only(b, nil)), 20)
+	require.Len(t, read(Only(b, []Part{{"", `["2"]`}, {}})), 20)
+	require.Error(t, Only(b, []Part{{From: "?"}}).ReadRows(t.Context(), "1", rows, nil))
+	require.Equal(t, 5, Only(5, []Part{{}}), "what has no parts is left as it is")
+}
