@@ -222,6 +222,10 @@ func (h *LoadHandler) load(ctx context.Context, run ledger.Run, u ledger.Unit, h
 	if !ok {
 		return ledger.StillOpen, &unknownDataset{u.Dataset}
 	}
+	parts, err := h.Ledger.RunParts(ctx, run.ID)
+	if err != nil {
+		return ledger.StillOpen, err
+	}
 	// A shop may have a longer broadcast that is ready already; its keys must not expire earlier because of this one.
 	ends, err := h.Ledger.Ends(ctx, run.ShopID, u.Dataset, h.Expire.AfterEnd)
 	if err != nil {
@@ -231,7 +235,7 @@ func (h *LoadHandler) load(ctx context.Context, run ledger.Run, u ledger.Unit, h
 		ends.Needed = own
 	}
 	return h.Loader.Load(ctx, load.Job{
-		Unit: u, Shop: run.ShopID, Dataset: d, Spent: spent, Renew: hold.Renew, Proceed: func(ctx context.Context) error { return h.proceed(ctx, hand) },
+		Unit: u, Shop: run.ShopID, Dataset: d, Parts: load.Recent(parts[u.Dataset]), Spent: spent, Renew: hold.Renew, Proceed: func(ctx context.Context) error { return h.proceed(ctx, hand) },
 		Expiry: cache.Expiry{Until: ends.Needed, Former: ends.Former, Jitter: h.Expire.Jitter},
 	})
 }

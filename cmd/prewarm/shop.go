@@ -16,20 +16,21 @@ import (
 
 type shopCmd struct {
 	remote
-	Shop     string           `arg:"" optional:"" help:"The shop's id; without it, the shops that are not kept as all others are listed."`
-	Do       string           `arg:"" optional:"" enum:"show,off,on,set" default:"show" help:"show, off, on or set."`
-	Remove   bool             `help:"With off: its keys are removed."`
-	Expire   bool             `help:"With off: its keys are left until they expire."`
-	Datasets []string         `placeholder:"NAME,…" help:"With set: only these datasets are warmed, in runs that are planned from then on; all: all."`
-	AfterEnd string           `placeholder:"TIME" help:"With set: how long keys outlive the end of a broadcast, as 2h, in runs that are planned from then on; policy: as policy.expire.after_end says."`
-	MaxRows  map[string]int64 `mapsep:"," placeholder:"NAME=ROWS,…" help:"With set: no more rows of these datasets are warmed, the first of their order, in runs that are planned from then on; 0: all."`
-	Reason   string           `placeholder:"TEXT" help:"Why; recorded with who did it."`
+	Shop     string            `arg:"" optional:"" help:"The shop's id; without it, the shops that are not kept as all others are listed."`
+	Do       string            `arg:"" optional:"" enum:"show,off,on,set" default:"show" help:"show, off, on or set."`
+	Remove   bool              `help:"With off: its keys are removed."`
+	Expire   bool              `help:"With off: its keys are left until they expire."`
+	Datasets []string          `placeholder:"NAME,…" help:"With set: only these datasets are warmed, in runs that are planned from then on; all: all."`
+	AfterEnd string            `placeholder:"TIME" help:"With set: how long keys outlive the end of a broadcast, as 2h, in runs that are planned from then on; policy: as policy.expire.after_end says."`
+	MaxRows  map[string]int64  `mapsep:"," placeholder:"NAME=ROWS,…" help:"With set: no more rows of these datasets are warmed, the first of their order, in runs that are planned from then on; 0: all."`
+	Window   map[string]string `mapsep:"," placeholder:"NAME=TIME,…" help:"With set: how far back the rows of these datasets go that have a window, as orders=720h, in runs that are planned from then on; 0: as the configuration says."`
+	Reason   string            `placeholder:"TEXT" help:"Why; recorded with who did it."`
 }
 
 // Help is shown by `prewarm shop --help`.
 func (shopCmd) Help() string {
 	return `off calls off the shop's runs; from then on it is neither read nor written, whatever is announced. on takes its broadcasts again from
-then on; those that were announced before must be announced again. set says which of the datasets the shop has, how many rows of them, and how long its keys live.`
+then on; those that were announced before must be announced again. set says which of the datasets the shop has, how many rows of them, how far back, and how long its keys live.`
 }
 
 func (c *shopCmd) Run(t *terminal) error {
@@ -62,7 +63,7 @@ func (c *shopCmd) Run(t *terminal) error {
 
 // change is what replaces a shop's settings: what nothing is said of stays.
 func (c *shopCmd) change(is api.ShopSettings) api.ShopSet {
-	set := api.ShopSet{Off: is.Off, Keys: is.Keys, Datasets: is.Datasets, AfterEnd: is.AfterEnd, MaxRows: maps.Clone(is.MaxRows), Version: is.Version, Reason: c.Reason}
+	set := api.ShopSet{Off: is.Off, Keys: is.Keys, Datasets: is.Datasets, AfterEnd: is.AfterEnd, MaxRows: maps.Clone(is.MaxRows), Windows: maps.Clone(is.Windows), Version: is.Version, Reason: c.Reason}
 	switch {
 	case c.Do == "on":
 		set.Off, set.Keys = false, ""
@@ -84,17 +85,23 @@ func (c *shopCmd) change(is api.ShopSettings) api.ShopSet {
 	default:
 		set.AfterEnd = c.AfterEnd
 	}
-	for name, n := range c.MaxRows {
-		if n == 0 {
-			delete(set.MaxRows, name)
+	set.MaxRows, set.Windows = merged(set.MaxRows, c.MaxRows, 0), merged(set.Windows, c.Window, "0")
+	return set
+}
+
+// merged is what is there with what is said put over it; none takes a dataset's away.
+func merged[V comparable](is, said map[string]V, none V) map[string]V {
+	for name, v := range said {
+		if v == none {
+			delete(is, name)
 			continue
 		}
-		if set.MaxRows == nil {
-			set.MaxRows = map[string]int64{}
+		if is == nil {
+			is = map[string]V{}
 		}
-		set.MaxRows[name] = n
+		is[name] = v
 	}
-	return set
+	return is
 }
 
 // What takes a setting back.
@@ -104,14 +111,16 @@ const (
 )
 
 // sets says whether anything is given that is for set.
-func (c *shopCmd) sets() bool { return len(c.Datasets) > 0 || c.AfterEnd != "" || len(c.MaxRows) > 0 }
+func (c *shopCmd) sets() bool {
+	return len(c.Datasets) > 0 || c.AfterEnd != "" || len(c.MaxRows) > 0 || len(c.Window) > 0
+}
 
 func (c *shopCmd) check() error {
 	switch {
 	case c.Do == "set" && !c.sets():
-		return errors.New("say what is to be set: --datasets NAME,… or all, --after-end TIME or policy, --max-rows NAME=ROWS,…")
+		return errors.New("say what is to be set: --datasets NAME,… or all, --after-end TIME or policy, --max-rows NAME=ROWS,…, --window NAME=TIME,…")
 	case c.Do != "set" && c.sets():
-		return errors.New("--datasets, --after-end and --max-rows are for set")
+		return errors.New("--datasets, --after-end, --max-rows and --window are for set")
 	case c.Do == "off" && c.Remove == c.Expire:
 		return errors.New("say what becomes of the shop's keys: --remove or --expire")
 	case c.Do != "off" && (c.Remove || c.Expire):
@@ -154,6 +163,9 @@ func showShop(t *terminal, s api.ShopSettings) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.MaxRows)) {
 		state += fmt.Sprintf(", with %d rows of %s", s.MaxRows[name], clean(name))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Windows)) {
+		state += fmt.Sprintf(", with the last %s of %s", clean(s.Windows[name]), clean(name))
 	}
 	fmt.Fprintf(t.out, "shop %s is %s", clean(s.ShopID), state)
 	if s.Version > 0 {

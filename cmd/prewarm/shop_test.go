@@ -29,7 +29,7 @@ func TestAShopIsShownWithWhoAndWhatBecomesOfItsKeys(t *testing.T) {
 
 func TestWhatNothingIsSaidOfStaysAsItIs(t *testing.T) {
 	t.Parallel()
-	is := api.ShopSettings{Off: true, Keys: "expire", Datasets: []string{"shop"}, AfterEnd: "3h0m0s", MaxRows: map[string]int64{"users": 5, "products": 7}, Version: 4}
+	is := api.ShopSettings{Off: true, Keys: "expire", Datasets: []string{"shop"}, AfterEnd: "3h0m0s", MaxRows: map[string]int64{"users": 5, "products": 7}, Windows: map[string]string{"users": "24h0m0s"}, Version: 4}
 	for _, c := range []struct {
 		cmd  shopCmd
 		want api.ShopSet
@@ -41,14 +41,19 @@ func TestWhatNothingIsSaidOfStaysAsItIs(t *testing.T) {
 		{shopCmd{Do: "set", AfterEnd: "2h"}, api.ShopSet{Off: true, Keys: "expire", Datasets: []string{"shop"}, AfterEnd: "2h"}},
 		{shopCmd{Do: "set", MaxRows: map[string]int64{"users": 0, "orders": 9}}, api.ShopSet{Off: true, Keys: "expire", Datasets: []string{"shop"}, AfterEnd: "3h0m0s",
 			MaxRows: map[string]int64{"orders": 9, "products": 7}}},
+		{shopCmd{Do: "set", Window: map[string]string{"users": "0", "orders": "48h"}}, api.ShopSet{Off: true, Keys: "expire", Datasets: []string{"shop"}, AfterEnd: "3h0m0s",
+			Windows: map[string]string{"orders": "48h"}}},
 	} {
 		if c.want.MaxRows == nil {
 			c.want.MaxRows = is.MaxRows
+		}
+		if c.want.Windows == nil {
+			c.want.Windows = is.Windows
 		}
 		c.cmd.Reason, c.want.Reason, c.want.Version = "x", "x", 4
 		require.NoError(t, c.cmd.check())
 		require.Equal(t, c.want, c.cmd.change(is))
 	}
-	s := serverWith(t, 200, map[string]string{"GET /v1/shops/1001/settings": `{"shop_id": "1001", "datasets": ["shop", "users"], "after_end": "2h0m0s", "max_rows": {"users": 100}, "version": 0}`})
-	require.Equal(t, "shop 1001 is on, only with shop, users, its keys live 2h0m0s after the end, with 100 rows of users\n", prewarm(t, "", "shop", "1001", "--server", s.URL).out)
+	s := serverWith(t, 200, map[string]string{"GET /v1/shops/1001/settings": `{"shop_id": "1001", "datasets": ["shop", "users"], "after_end": "2h0m0s", "max_rows": {"users": 100}, "windows": {"orders": "48h0m0s"}, "version": 0}`})
+	require.Equal(t, "shop 1001 is on, only with shop, users, its keys live 2h0m0s after the end, with 100 rows of users, with the last 48h0m0s of orders\n", prewarm(t, "", "shop", "1001", "--server", s.URL).out)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/prewarm-go/prewarm/internal/dataset"
 	"github.com/prewarm-go/prewarm/internal/ledger"
 )
 
@@ -24,19 +25,20 @@ type Shops interface {
 
 // ShopSettings answers GET /v1/shops/{shop}/settings.
 type ShopSettings struct {
-	ShopID    string           `json:"shop_id"`
-	Off       bool             `json:"off" doc:"it is not warmed, whatever is announced"`
-	Keys      string           `json:"keys" enum:"remove,expire," doc:"what becomes of its keys while it is off; empty: it is on"`
-	Datasets  []string         `json:"datasets" doc:"only these of the configured datasets are warmed; null: all"`
-	AfterEnd  string           `json:"after_end" doc:"how long keys outlive the end of a broadcast, as 2h0m0s; empty: as policy.expire.after_end says"`
-	MaxRows   map[string]int64 `json:"max_rows" doc:"of these datasets no more rows are warmed, the first of their order; null: all of all"`
-	Version   int64            `json:"version" doc:"grows with each change; to be sent with the next one. 0: nothing was ever said of the shop"`
-	Who       string           `json:"who" doc:"changed it last"`
-	Why       string           `json:"reason"`
-	ChangedAt *time.Time       `json:"changed_at"`
-	Removal   *Removal         `json:"removal" doc:"of its keys; null: none was asked for since it was switched off"`
-	Cancelled int              `json:"cancelled" doc:"runs that this call has called off"`
-	Note      string           `json:"note" doc:"what is to be done now; empty: nothing"`
+	ShopID    string            `json:"shop_id"`
+	Off       bool              `json:"off" doc:"it is not warmed, whatever is announced"`
+	Keys      string            `json:"keys" enum:"remove,expire," doc:"what becomes of its keys while it is off; empty: it is on"`
+	Datasets  []string          `json:"datasets" doc:"only these of the configured datasets are warmed; null: all"`
+	AfterEnd  string            `json:"after_end" doc:"how long keys outlive the end of a broadcast, as 2h0m0s; empty: as policy.expire.after_end says"`
+	MaxRows   map[string]int64  `json:"max_rows" doc:"of these datasets no more rows are warmed, the first of their order; null: all of all"`
+	Windows   map[string]string `json:"windows" doc:"how far back the rows of these datasets go, as 720h0m0s; of others as their window says. null: of all"`
+	Version   int64             `json:"version" doc:"grows with each change; to be sent with the next one. 0: nothing was ever said of the shop"`
+	Who       string            `json:"who" doc:"changed it last"`
+	Why       string            `json:"reason"`
+	ChangedAt *time.Time        `json:"changed_at"`
+	Removal   *Removal          `json:"removal" doc:"of its keys; null: none was asked for since it was switched off"`
+	Cancelled int               `json:"cancelled" doc:"runs that this call has called off"`
+	Note      string            `json:"note" doc:"what is to be done now; empty: nothing"`
 }
 
 // Removal is the removal of a shop's keys.
@@ -55,13 +57,14 @@ type ShopList struct {
 
 // ShopSet is the body of PUT /v1/shops/{shop}/settings.
 type ShopSet struct {
-	Off      bool             `json:"off,omitempty" doc:"switch it off: its runs are called off, and nothing is read or written for it any more"`
-	Keys     string           `json:"keys,omitempty" enum:"remove,expire" doc:"with off: what becomes of its keys"`
-	Datasets []string         `json:"datasets,omitempty" doc:"only these of the configured datasets are warmed, in runs that are planned from then on; not sent: all"`
-	AfterEnd string           `json:"after_end,omitempty" doc:"how long keys outlive the end of a broadcast, as 2h, from 1m to 168h, in runs that are planned from then on; not sent: as policy.expire.after_end says"`
-	MaxRows  map[string]int64 `json:"max_rows,omitempty" doc:"of these datasets, in the table form, no more rows are warmed, the first of their order, in runs that are planned from then on; not sent: all of all"`
-	Version  int64            `json:"version" minimum:"0" doc:"of the settings that are replaced, as they were read"`
-	Reason   string           `json:"reason" minLength:"1" maxLength:"500" doc:"why; recorded with who did it"`
+	Off      bool              `json:"off,omitempty" doc:"switch it off: its runs are called off, and nothing is read or written for it any more"`
+	Keys     string            `json:"keys,omitempty" enum:"remove,expire" doc:"with off: what becomes of its keys"`
+	Datasets []string          `json:"datasets,omitempty" doc:"only these of the configured datasets are warmed, in runs that are planned from then on; not sent: all"`
+	AfterEnd string            `json:"after_end,omitempty" doc:"how long keys outlive the end of a broadcast, as 2h, from 1m to 168h, in runs that are planned from then on; not sent: as policy.expire.after_end says"`
+	MaxRows  map[string]int64  `json:"max_rows,omitempty" doc:"of these datasets, in the table form, no more rows are warmed, the first of their order, in runs that are planned from then on; not sent: all of all"`
+	Windows  map[string]string `json:"windows,omitempty" doc:"how far back the rows of these datasets go, as 720h, in runs that are planned from then on; of others as their window says"`
+	Version  int64             `json:"version" minimum:"0" doc:"of the settings that are replaced, as they were read"`
+	Reason   string            `json:"reason" minLength:"1" maxLength:"500" doc:"why; recorded with who did it"`
 }
 
 // settings are what the ledger keeps of it.
@@ -78,12 +81,21 @@ func (s ShopSet) settings() (ledger.Settings, error) {
 			return to, huma.Error422UnprocessableEntity(fmt.Sprintf("max_rows of %s cannot be %d: leave the dataset out to have all of it, or write datasets without it", name, n))
 		}
 	}
+	windows := map[string]int64{}
+	for name, text := range s.Windows {
+		keep, err := time.ParseDuration(text)
+		if err != nil || keep < dataset.LeastWindow {
+			return to, huma.Error422UnprocessableEntity(fmt.Sprintf("the window of %s cannot be %q: write a time from %s, as 720h", name, text, dataset.LeastWindow))
+		}
+		windows[name] = keep.Microseconds()
+	}
+	to.Windows = ledger.AmountsOf(windows)
 	switch {
 	case to.Off != (to.Keys != ""):
 		return to, huma.Error422UnprocessableEntity("say what becomes of the keys of a shop that is off, keys: remove or expire, and only of one")
 	case s.Datasets != nil && to.Datasets == "":
 		return to, huma.Error422UnprocessableEntity("a shop without any dataset is not kept at all: switch it off instead; without datasets, it has all")
-	case len(to.Datasets) > ledger.MostDatasets || len(to.MaxRows) > ledger.MostDatasets:
+	case len(to.Datasets) > ledger.MostDatasets || len(to.MaxRows) > ledger.MostDatasets || len(to.Windows) > ledger.MostDatasets:
 		return to, huma.Error422UnprocessableEntity(fmt.Sprintf("the names of datasets have more than %d characters together", ledger.MostDatasets))
 	}
 	return to, nil
@@ -158,6 +170,12 @@ func (a *API) setShop(ctx context.Context, shop string, version int64, to ledger
 
 func settingsOf(sh ledger.Shop) ShopSettings {
 	set := ShopSettings{ShopID: sh.ID, Off: sh.Off, Keys: sh.Keys, Datasets: sh.Datasets.Names(), MaxRows: sh.MaxRows.Map(), Version: sh.Version, Who: sh.Who, Why: sh.Why, ChangedAt: at(sh.ChangedAt)}
+	for _, name := range sh.Windows.Names() {
+		if set.Windows == nil {
+			set.Windows = map[string]string{}
+		}
+		set.Windows[name] = sh.Window(name).String()
+	}
 	if sh.AfterEnd > 0 {
 		set.AfterEnd = sh.AfterEnd.String()
 	}

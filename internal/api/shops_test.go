@@ -53,9 +53,31 @@ func TestAShopHasTheDatasetsThatAreSaidAndRunsThatDoNotFollowAreTold(t *testing.
 	is := object(t, w.Body.Bytes())
 	require.Equal(t, []any{"shop", "users"}, is["datasets"])
 	require.Contains(t, is["note"], "3 runs of the shop that are planned, warming or ready keep")
-	require.Equal(t, "was on; is on, only shop, users", f.actions[len(f.actions)-1].Change)
+	require.Equal(t, "was on; is on; only shop, users", f.actions[len(f.actions)-1].Change)
 	long := `"` + strings.Repeat("x", ledger.MostDatasets) + `"`
 	require.Equal(t, 422, ask(a, "PUT", path, `{"datasets": ["a", `+long+`], "version": 1, "reason": "x"}`, oper).Code)
+}
+
+func TestAShopKeepsSoMuchForSoLongAsIsSaid(t *testing.T) {
+	t.Parallel()
+	f := &fake{}
+	a := newAPI(t, f, tokens)
+	const path = "/v1/shops/1001/settings"
+	oper := bearer(operatorToken)
+	body := `{"after_end": "2h", "max_rows": {"users": 100, "orders": 5}, "windows": {"orders": "720h"}, "version": 0, "reason": "x"}`
+	w := ask(a, "PUT", path, body, oper)
+	require.Equal(t, 200, w.Code, w.Body)
+	for _, is := range []map[string]any{object(t, w.Body.Bytes()), object(t, ask(a, "GET", path, "", oper).Body.Bytes())} {
+		require.Equal(t, "2h0m0s", is["after_end"])
+		require.Equal(t, map[string]any{"users": 100.0, "orders": 5.0}, is["max_rows"])
+		require.Equal(t, map[string]any{"orders": "720h0m0s"}, is["windows"])
+	}
+	require.Equal(t, "was on; is on; keys live 2h0m0s after the end; 5 rows of orders; 100 rows of users; the last 720h0m0s of orders", f.actions[len(f.actions)-1].Change)
+	for _, wrong := range []string{`"after_end": "59s"`, `"after_end": "169h"`, `"after_end": "2"`, `"max_rows": {"users": 0}`, `"max_rows": {"users": -1}`, `"windows": {"users": "59m"}`, `"windows": {"users": "30d"}`} {
+		require.Equal(t, 422, ask(a, "PUT", path, "{"+wrong+`, "version": 1, "reason": "x"}`, oper).Code, wrong)
+	}
+	is := object(t, ask(a, "PUT", path, `{"version": 1, "reason": "x"}`, oper).Body.Bytes())
+	require.Equal(t, []any{"", nil, nil}, []any{is["after_end"], is["max_rows"], is["windows"]}, "what is not sent is as of all others")
 }
 
 func TestAShopIsSwitchedOffAndOnWithWhoAndWhyAndWhatItWas(t *testing.T) {

@@ -104,6 +104,16 @@ func (x shopSettings) known(ctx context.Context, id string, to ledger.Kept) erro
 			}
 		}
 	}
+	if kept.Windows != to.Windows {
+		for _, name := range to.Windows.Names() {
+			switch d, err := x.dataset(name); {
+			case err != nil:
+				return err
+			case d.Window == nil:
+				return fmt.Errorf("%w: dataset %s has no window; its configuration must say by which column rows are too old", api.ErrInvalid, name)
+			}
+		}
+	}
 	if kept.MaxRows == to.MaxRows {
 		return nil
 	}

@@ -186,7 +186,7 @@ type Range struct{ From, To string }
 // place is a dataset of a shop.
 type place struct {
 	d      Dataset
-	part   source.Part
+	part   source.Part // of it that is kept; zero: all
 	cache  Cache
 	shop   string
 	expiry cache.Expiry
@@ -210,7 +210,7 @@ func (a *Auditor) Shop(ctx context.Context, s Shop) error {
 		}
 		p := &place{d: d, part: s.Parts[spec.Name], cache: in, shop: s.ID, moving: s.Moving, expiry: cache.Expiry{Until: ends.Needed, Former: ends.Former, Jitter: a.Jitter}}
 		a.places = append(a.places, p)
-		ranges := []Range{Range(p.part)}
+		ranges := []Range{{From: p.part.From, To: p.part.To}}
 		if s.Ranges != nil && spec.Paged() {
 			ranges = s.Ranges[spec.Name]
 		}

@@ -200,13 +200,18 @@ func (w *work) shop(ctx context.Context, s ledger.Warm) error {
 		if own := s.KeysUntil(w.Expire.AfterEnd); ends.Needed.Before(own) {
 			ends.Needed = own
 		}
-		shop.Until[u.Dataset], shop.Parts[u.Dataset] = ends, source.Part(parts[u.Dataset])
+		shop.Until[u.Dataset], shop.Parts[u.Dataset] = ends, kept(parts[u.Dataset])
 		shop.Datasets[u.Dataset], shop.In[u.Dataset] = true, Cache{u.Cache, client}
 	}
 	if w.Sample < 100 {
 		shop.Ranges = sampled(units, w.Sample, rand.Float64)
 	}
 	return w.auditor.Shop(ctx, shop)
+}
+
+// kept is a part of the ledger as the source reads it.
+func kept(p ledger.Part) source.Part {
+	return source.Part{From: p.From, To: p.To, Column: p.Column, Since: p.Since.Value}
 }
 
 // sampled is pure: about so many percent of the units of each dataset, at least one.

@@ -50,13 +50,17 @@ func (a *Auditor) read(ctx context.Context, p *place, r Range, pages chan<- []wa
 		}
 		return err
 	}
+	recent, err := p.recent()
+	if err != nil {
+		return err
+	}
 	for after := r.From; ; {
 		if err := a.proceed(ctx, p); err != nil {
 			return err
 		}
 		began := time.Now()
 		page := make([]want, 0, pageRows)
-		got, err := p.d.ReadPage(ctx, p.shop, after, r.To, pageRows, func(row []sql.RawBytes) (bool, error) {
+		got, err := recent.ReadPage(ctx, p.shop, after, r.To, pageRows, func(row []sql.RawBytes) (bool, error) {
 			w, err := p.perRow(row)
 			if w.key != "" {
 				page = append(page, w)
@@ -77,6 +81,14 @@ func (a *Auditor) read(ctx context.Context, p *place, r Range, pages chan<- []wa
 		}
 		after = got.Last
 	}
+}
+
+// recent is the dataset without the rows that are too old.
+func (p *place) recent() (Dataset, error) {
+	if p.part.Since == "" {
+		return p.d, nil
+	}
+	return source.Only(p.d, []source.Part{{Column: p.part.Column, Since: p.part.Since}})
 }
 
 // whole is all that a dataset in query form should hold.
@@ -236,7 +248,11 @@ func (p *place) rows(ctx context.Context, wants []want, now map[string]want) err
 	if p.part == (source.Part{}) {
 		return read(p.d, false)
 	}
-	if err := read(source.Only(p.d, []source.Part{p.part}), false); err != nil {
+	d, err := source.Only(p.d, []source.Part{p.part})
+	if err != nil {
+		return err
+	}
+	if err := read(d, false); err != nil {
 		return err
 	}
 	return read(p.d, true)

@@ -28,11 +28,14 @@ type Ready struct {
 	Caches   map[string]string    `json:"caches,omitempty"`   // that each is in, by the cache's name; none: there is one cache
 }
 
-// Part is the rows of a dataset behind After and up to UpTo: the values of `by`, as texts, in its order. Whatever else there is must be
-// read from the source.
+// Part is the rows of a dataset behind After and up to UpTo: the values of `by`, as texts, in its order; and of those the ones whose
+// Column is at least Since. Whatever else there is must be read from the source.
 type Part struct {
 	After json.RawMessage `json:"after,omitempty"` // none: from the first row
 	UpTo  json.RawMessage `json:"up_to,omitempty"` // none: to the last row, and those that will come
+
+	Column string `json:"column,omitempty"`
+	Since  string `json:"since,omitempty"` // as the column's text; none: whatever it holds
 }
 
 // Pair is a broadcast of a shop.

@@ -42,6 +42,8 @@ type Spec struct {
 	Where   string   `yaml:"where,omitempty"`   // rows that are cached; empty: all
 	Order   string   `yaml:"order,omitempty"`   // which units are loaded first: OrderOldest (default), OrderNewest
 
+	Window *Window `yaml:"window,omitempty"` // how far back the rows go that are cached; nil: all the way
+
 	Key   string `yaml:"key"`             // {shop}, {column}; {{ and }} are literal braces
 	Value string `yaml:"value,omitempty"` // ValueJSON (default), ValueJSONArray, ValueHash
 	Field string `yaml:"field,omitempty"` // ValueHash with all rows under one key: the field's template

@@ -44,6 +44,7 @@ func (s Spec) Validate() error {
 	v.hints()
 	v.protection()
 	v.refresh()
+	v.window()
 	return errors.Join(v.errs...)
 }
 

@@ -40,6 +40,10 @@ func (d SourceDialect) Scan(s source.Scan) (string, []any) {
 			fmt.Fprintf(&b, " AND %s <= %s", row, marks)
 			args = append(args, s.To...)
 		}
+		if s.Since != nil {
+			fmt.Fprintf(&b, " AND %s >= ?", d.Quote(s.Column.Name))
+			args = append(args, s.Since)
+		}
 	}
 	span(source.Span{After: s.After, To: s.To})
 	if s.Rows != nil {

@@ -52,6 +52,7 @@ type Kept struct {
 	Datasets Datasets      // only these are warmed
 	AfterEnd time.Duration // how long keys outlive the end of the broadcast; 0: as policy.expire.after_end says
 	MaxRows  Amounts       // of these datasets no more rows are warmed, the first of their order
+	Windows  Amounts       // how far back the rows of these datasets go, in microseconds; of others as their `window` says
 }
 
 // String is for people; "" of the zero value.
@@ -66,13 +67,21 @@ func (k Kept) String() string {
 	for _, name := range k.MaxRows.Names() {
 		parts = append(parts, fmt.Sprintf("%d rows of %s", k.MaxRows.Of(name), name))
 	}
+	for _, name := range k.Windows.Names() {
+		parts = append(parts, fmt.Sprintf("the last %s of %s", k.Window(name), name))
+	}
 	return strings.Join(parts, "; ")
+}
+
+// Window is how far back the rows of a dataset go; 0: as its `window` says.
+func (k Kept) Window(dataset string) time.Duration {
+	return time.Duration(k.Windows.Of(dataset)) * time.Microsecond
 }
 
 // Kept is what a run of the shop would be planned with now.
 func (s *Store) Kept(ctx context.Context, shop string) (k Kept, err error) {
 	var after int64
-	err = s.db.QueryRowContext(ctx, `SELECT datasets, after_us, max_rows FROM shop_settings WHERE shop_id = ?`, shop).Scan(&k.Datasets, &after, &k.MaxRows)
+	err = s.db.QueryRowContext(ctx, `SELECT datasets, after_us, max_rows, windows FROM shop_settings WHERE shop_id = ?`, shop).Scan(&k.Datasets, &after, &k.MaxRows, &k.Windows)
 	k.AfterEnd = time.Duration(after) * time.Microsecond
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return Kept{}, fmt.Errorf("read settings of shop %s: %w", shop, err)

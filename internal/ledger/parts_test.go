@@ -31,6 +31,9 @@ func TestPartsAreWhatUnitsMakeUp(t *testing.T) {
 		unit("shop", "", ""), unit("newest", "5", ""), unit("all", "4", ""), unit("newest", "3", "5"), unit("oldest", "", "5"), unit("oldest", "5", "9"),
 		unit("all", "", "4"), unit("one", "7", ""),
 	}))
+	since := ledger.Since{Column: "created", Value: "2026-01-01"}
+	require.Equal(t, map[string]ledger.Part{"orders": {From: "3", Since: since}, "all": {Since: since}},
+		ledger.PartsOf([]ledger.Unit{{Dataset: "orders", From: "3", Since: since}, {Dataset: "all", To: "5", Since: since}, {Dataset: "all", From: "5", Since: since}}))
 }
 
 // part is a run of shop 1001 with one unit of users, of which it keeps so much.
@@ -38,7 +41,8 @@ func part(t *testing.T, s *ledger.Store, broadcast string, from string) ledger.R
 	t.Helper()
 	r, _, err := s.Create(t.Context(), newRun("1001", broadcast))
 	require.NoError(t, err)
-	require.NoError(t, s.WritePlan(t.Context(), r.ID, 1, ledger.Kept{MaxRows: "users=5"}, []ledger.Unit{{Dataset: "users", From: from}, {Dataset: "shop"}}))
+	units := []ledger.Unit{{Dataset: "users", From: from}, {Dataset: "shop"}, {Dataset: "orders", Since: ledger.Since{Column: "created", Value: from}}}
+	require.NoError(t, s.WritePlan(t.Context(), r.ID, 1, ledger.Kept{MaxRows: "users=5"}, units))
 	claim(t, s, r, 0, 0)
 	return r
 }
@@ -66,7 +70,9 @@ func TestWhatIsKeptOfAShopIsThePartsOfItsRuns(t *testing.T) {
 		require.ElementsMatch(t, []ledger.Part{{From: `["10"]`}, {From: `["20"]`}}, kept("users"))
 		own, err := s.RunParts(ctx, first.ID)
 		require.NoError(t, err)
-		require.Equal(t, map[string]ledger.Part{"users": {From: `["10"]`}}, own)
+		recent := ledger.Part{Since: ledger.Since{Column: "created", Value: `["10"]`}}
+		require.Equal(t, map[string]ledger.Part{"users": {From: `["10"]`}, "orders": recent}, own)
+		require.Contains(t, kept("orders"), recent)
 
 		// One that keeps all of it counts for all of it, one without the dataset for nothing.
 		warmed(t, s, "without", start.Add(time.Hour), "shop")

@@ -26,8 +26,8 @@ func (s *Store) WritePlan(ctx context.Context, run string, epoch int, kept Kept,
 		rows += units[i].RowsEstimated
 	}
 	return s.tx(ctx, func(tx *sql.Tx) error {
-		n, err := s.exec(ctx, tx, `UPDATE runs SET planned_us = :now, updated_us = :now, rows_estimated = ?, datasets = ?, max_rows = ?
-			WHERE run_id = ? AND epoch = ? AND state = 'planned' AND planned_us = 0`, rows, kept.Datasets, kept.MaxRows, run, epoch)
+		n, err := s.exec(ctx, tx, `UPDATE runs SET planned_us = :now, updated_us = :now, rows_estimated = ?, datasets = ?, max_rows = ?, windows = ?
+			WHERE run_id = ? AND epoch = ? AND state = 'planned' AND planned_us = 0`, rows, kept.Datasets, kept.MaxRows, kept.Windows, run, epoch)
 		if err := matched(n, err, "write plan"); err != nil {
 			return err
 		}

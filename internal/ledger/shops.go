@@ -74,12 +74,12 @@ type Turned struct {
 	Behind        int      // runs that are planned, warming or ready and keep what they were planned with until they are restarted
 }
 
-const shopColumns = `w.shop_id, w.is_off, w.cached, w.datasets, w.after_us, w.max_rows, w.version, w.who, w.why, w.changed_us`
+const shopColumns = `w.shop_id, w.is_off, w.cached, w.datasets, w.after_us, w.max_rows, w.windows, w.version, w.who, w.why, w.changed_us`
 
 func scanShop(row scanner) (Shop, error) {
 	var sh Shop
 	var us, after int64
-	if err := row.Scan(&sh.ID, &sh.Off, &sh.Keys, &sh.Datasets, &after, &sh.MaxRows, &sh.Version, &sh.Who, &sh.Why, &us); err != nil {
+	if err := row.Scan(&sh.ID, &sh.Off, &sh.Keys, &sh.Datasets, &after, &sh.MaxRows, &sh.Windows, &sh.Version, &sh.Who, &sh.Why, &us); err != nil {
 		return Shop{}, err
 	}
 	sh.ChangedAt, sh.AfterEnd = fromMicros(us), time.Duration(after)*time.Microsecond
@@ -216,7 +216,7 @@ func (s *Store) SetShop(ctx context.Context, shop string, version int64, to Sett
 // behind counts the runs of a shop that are open and were planned with something else, or may just be being planned with it.
 func (s *Store) behind(ctx context.Context, shop string, k Kept) (n int, err error) {
 	err = s.db.QueryRowContext(ctx, s.text(`SELECT COUNT(*) FROM runs r WHERE r.shop_id = ? AND r.state IN ('planned', 'warming', 'ready') AND r.ends_us > :now
-		AND (r.planned_us = 0 OR r.datasets <> ? OR r.after_us <> ? OR r.max_rows <> ?)`), shop, k.Datasets, k.AfterEnd.Microseconds(), k.MaxRows).Scan(&n)
+		AND (r.planned_us = 0 OR r.datasets <> ? OR r.after_us <> ? OR r.max_rows <> ? OR r.windows <> ?)`), shop, k.Datasets, k.AfterEnd.Microseconds(), k.MaxRows, k.Windows).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count open runs of shop %s: %w", shop, err)
 	}
@@ -225,10 +225,10 @@ func (s *Store) behind(ctx context.Context, shop string, k Kept) (n int, err err
 
 // writeShop writes settings by compare-and-set, and locks them until the transaction ends.
 func (s *Store) writeShop(ctx context.Context, tx *sql.Tx, before Shop, to Settings, by By) error {
-	args := []any{to.Off, to.Keys, to.Datasets, to.AfterEnd.Microseconds(), to.MaxRows, clipWho(by.Who), clip(by.Why), before.ID}
-	statement := `UPDATE shop_settings SET is_off = ?, cached = ?, datasets = ?, after_us = ?, max_rows = ?, who = ?, why = ?, version = version + 1, changed_us = :now WHERE shop_id = ? AND version = ?`
+	args := []any{to.Off, to.Keys, to.Datasets, to.AfterEnd.Microseconds(), to.MaxRows, to.Windows, clipWho(by.Who), clip(by.Why), before.ID}
+	statement := `UPDATE shop_settings SET is_off = ?, cached = ?, datasets = ?, after_us = ?, max_rows = ?, windows = ?, who = ?, why = ?, version = version + 1, changed_us = :now WHERE shop_id = ? AND version = ?`
 	if args = append(args, before.Version); before.Version == 0 {
-		statement = s.dialect.insertIgnore + ` INTO shop_settings (is_off, cached, datasets, after_us, max_rows, who, why, shop_id, version, changed_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ? + 1, :now)`
+		statement = s.dialect.insertIgnore + ` INTO shop_settings (is_off, cached, datasets, after_us, max_rows, windows, who, why, shop_id, version, changed_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ? + 1, :now)`
 	}
 	n, err := s.exec(ctx, tx, statement, args...)
 	if err != nil {

@@ -101,6 +101,7 @@ type Unit struct {
 	To            string
 	Cursor        string
 	RowsEstimated int64
+	Since         Since // what it does not load of its rows; for WritePlan, and then it is its run's Part
 	RowsDone      int64
 	Pages         int64
 	Rejects       int64

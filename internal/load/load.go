@@ -137,6 +137,7 @@ type Job struct {
 	Unit    ledger.Unit
 	Shop    string
 	Dataset Dataset
+	Parts   []source.Part // of which only the rows of any of these are read, wherever it is read; none: all
 	Expiry  cache.Expiry
 	Renew   func(context.Context) error // extends the shop's lease; called after each page
 	Proceed func(context.Context) error // asked before each page; it may wait; an error that is ErrHandBack, with the reason, stops there
@@ -157,6 +158,9 @@ func (l *Loader) load(ctx context.Context, j Job) (ledger.Settled, error) {
 	t := &task{Loader: l, Job: j, mark: time.Now()}
 	defer t.account(j)
 	var err error
+	if t.Dataset, err = source.Only(j.Dataset, j.Parts); err != nil {
+		return ledger.StillOpen, err
+	}
 	if t.Cache, err = l.into(j.Unit.Cache); err != nil {
 		return ledger.StillOpen, err
 	}

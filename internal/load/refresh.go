@@ -49,8 +49,7 @@ const mostTries = 20
 // removed. Doing it twice, late or in another order changes nothing: what counts is what the source says.
 func (l *Loader) Refresh(ctx context.Context, r Refreshing) (Refreshed, error) {
 	var done Refreshed
-	r.Dataset = source.Only(r.Dataset, r.Parts)
-	t, err := l.refresher(r)
+	t, err := l.refresher(&r)
 	if err != nil {
 		return done, err
 	}
@@ -65,7 +64,12 @@ func (l *Loader) Refresh(ctx context.Context, r Refreshing) (Refreshed, error) {
 	return done, nil
 }
 
-func (l *Loader) refresher(r Refreshing) (*task, error) {
+// refresher is the task of a refresh, whose dataset keeps to its parts from then on.
+func (l *Loader) refresher(r *Refreshing) (*task, error) {
+	var err error
+	if r.Dataset, err = source.Only(r.Dataset, r.Parts); err != nil {
+		return nil, err
+	}
 	to, err := l.into(r.Cache)
 	if err != nil {
 		return nil, fmt.Errorf("refresh dataset %s of shop %s: %w", r.Dataset.Spec().Name, r.Shop, err)
@@ -168,8 +172,7 @@ func (t *task) readAgain(ctx context.Context, r Refreshing, keys map[string]stri
 // RefreshAll reads all of a shop's dataset again. Of a dataset in the table form it does not find rows that are gone.
 func (l *Loader) RefreshAll(ctx context.Context, r Refreshing) (Refreshed, error) {
 	var done Refreshed
-	r.Dataset = source.Only(r.Dataset, r.Parts)
-	t, err := l.refresher(r)
+	t, err := l.refresher(&r)
 	if err != nil {
 		return done, err
 	}

@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -113,7 +112,7 @@ func (s *Settler) parts(ctx context.Context, run ledger.Run) (parts map[string]c
 		if parts == nil {
 			parts = map[string]cache.Part{}
 		}
-		parts[dataset] = cache.Part{After: json.RawMessage(p.From), UpTo: json.RawMessage(p.To)}
+		parts[dataset] = told(p)
 	}
 	return parts, err
 }

@@ -3,9 +3,11 @@ package plan
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/prewarm-go/prewarm/internal/dataset"
 	"github.com/prewarm-go/prewarm/internal/ledger"
 )
 
@@ -53,4 +55,23 @@ func TestNoMoreRowsArePlannedThanTheShopIsToHave(t *testing.T) {
 	parts, err := e.Ledger.RunParts(t.Context(), run.ID)
 	require.NoError(t, err)
 	require.Equal(t, map[string]ledger.Part{"users": {From: `["0"]`}}, parts)
+}
+
+func TestAWindowIsCutOffAtPlanningByTheShopsOwnTimeIfItHasOne(t *testing.T) {
+	t.Parallel()
+	recent := users(5)
+	recent.spec.Window = &dataset.Window{Column: "created", Keep: 240 * time.Hour}
+	for want, windows := range map[string]ledger.Amounts{"240h0m0s": "shop=3600000000", "24h0m0s": "shop=3600000000 users=86400000000"} {
+		e := newEnv(t, recent, shop())
+		run := e.run(t)
+		_, err := e.Ledger.SetShop(t.Context(), run.ShopID, 0, ledger.Settings{Kept: ledger.Kept{Windows: windows}}, ledger.By{Who: "ann"})
+		require.NoError(t, err)
+		require.NoError(t, e.Plan(t.Context(), run.ID, run.Epoch))
+		parts, err := e.Ledger.RunParts(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.Equal(t, map[string]ledger.Part{"users": {Since: ledger.Since{Column: "created", Value: want}}}, parts, "the query has none")
+		kept, err := e.Ledger.KeptParts(t.Context(), run.ShopID, "users")
+		require.NoError(t, err)
+		require.Empty(t, kept, "nothing stands in the cache yet")
+	}
 }

@@ -1,11 +1,13 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/dataset"
@@ -21,6 +23,7 @@ type Dataset interface {
 	Has(ctx context.Context, shop string) (bool, error)
 	Count(ctx context.Context, shop string, upTo int64) (int64, error)
 	Estimate(ctx context.Context, shop string) (int64, error)
+	Cutoff(ctx context.Context, keep time.Duration) (column, since string, err error)
 	Split(ctx context.Context, shop string, unitRows int, most int64, yield func(source.Range) error) error
 }
 
@@ -116,9 +119,13 @@ func (p *Planner) split(ctx context.Context, shop string, kept ledger.Kept) ([]l
 		if p.Place != nil {
 			cache = p.Place(spec, shop)
 		}
+		since, err := cutoff(ctx, d, kept.Window(spec.Name))
+		if err != nil {
+			return nil, fmt.Errorf("read the clock of dataset %s: %w", spec.Name, err)
+		}
 		var some []ledger.Unit
-		err := d.Split(ctx, shop, p.UnitRows, kept.MaxRows.Of(spec.Name), func(r source.Range) error {
-			some = append(some, ledger.Unit{Dataset: spec.Name, Cache: cache, From: r.From, To: r.To, RowsEstimated: r.Rows})
+		err = d.Split(ctx, shop, p.UnitRows, kept.MaxRows.Of(spec.Name), func(r source.Range) error {
+			some = append(some, ledger.Unit{Dataset: spec.Name, Cache: cache, From: r.From, To: r.To, Since: since, RowsEstimated: r.Rows})
 			return nil
 		})
 		if err != nil {
@@ -133,4 +140,14 @@ func (p *Planner) split(ctx context.Context, shop string, kept ledger.Kept) ([]l
 		return nil, fmt.Errorf("shop %s is to have the datasets %s only, and none of them is configured; change its settings", shop, kept.Datasets)
 	}
 	return small, nil
+}
+
+// cutoff is what rows are too old for a run that is planned now. A shop's own time counts only where the dataset has a window.
+func cutoff(ctx context.Context, d Dataset, own time.Duration) (ledger.Since, error) {
+	w := d.Spec().Window
+	if w == nil {
+		return ledger.Since{}, nil
+	}
+	column, since, err := d.Cutoff(ctx, cmp.Or(own, w.Keep))
+	return ledger.Since{Column: column, Value: since}, err
 }

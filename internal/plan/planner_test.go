@@ -43,6 +43,10 @@ func (f fake) CheckShop(id string) error {
 	return nil
 }
 
+func (f fake) Cutoff(_ context.Context, keep time.Duration) (column, since string, err error) {
+	return "created", keep.String(), nil
+}
+
 func (f fake) Has(context.Context, string) (bool, error) { return f.rows > 0, nil }
 
 func (f fake) Estimate(context.Context, string) (int64, error) { return f.rows, nil }

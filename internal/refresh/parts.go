@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/prewarm-go/prewarm/internal/ledger"
+	"github.com/prewarm-go/prewarm/internal/load"
 	"github.com/prewarm-go/prewarm/internal/source"
 )
 
@@ -12,7 +13,7 @@ import (
 func keptParts(ctx context.Context, on *ledger.Store, shop, dataset string) (parts []source.Part, err error) {
 	kept, err := on.KeptParts(ctx, shop, dataset)
 	for _, p := range kept {
-		parts = append(parts, source.Part(p))
+		parts = append(parts, load.Kept(p))
 	}
 	return parts, err
 }

@@ -44,7 +44,7 @@ func (b *Bound) bindTable(ctx context.Context) error {
 	if b.table.View {
 		return b.spec.Err("table", "name the table behind it, or use the query form", "%s is a view, and has no index", name)
 	}
-	for _, step := range []func() error{b.resolveColumns, b.checkBy, b.checkUnique, b.chooseIndex, b.chooseChanged} {
+	for _, step := range []func() error{b.resolveColumns, b.checkBy, b.checkUnique, b.chooseIndex, b.chooseChanged, b.checkWindow} {
 		if err := step(); err != nil {
 			return err
 		}

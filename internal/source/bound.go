@@ -25,7 +25,8 @@ type Bound struct {
 	selects []string // expressions, one per column of a row
 	keys    []string // the same, but NULL for columns that are not in the key
 
-	parts []Part // what ReadRows keeps to; nil: all rows
+	parts  []Part // of which rows are read; nil: all
+	window Column // of `window`
 
 	changed      Column // changed_at
 	notRefreshed error

@@ -121,10 +121,13 @@ type Scan struct {
 	Offset  int64
 }
 
-// Span is By > After AND By <= To.
+// Span is By > After AND By <= To AND Column >= Since.
 type Span struct {
 	After []any // one per By; nil: from the first row
 	To    []any // one per By; nil: to the last row
+
+	Column Column
+	Since  any // nil: whatever the column holds
 }
 
 // Plan is how the database would run a scan.

@@ -45,7 +45,7 @@ func (d mysqlDialect) Scan(s Scan) (string, []any) {
 	fmt.Fprintf(&b, "SELECT %s FROM %s FORCE INDEX (%s) WHERE %s >= ? AND %s <= ?",
 		strings.Join(s.Select, ", "), d.table(s.Table), d.Quote(s.Index.Name), shop, shop)
 	args := []any{s.ShopArg, s.ShopArg}
-	args = d.span(&b, args, s.By, Span{s.After, s.To})
+	args = d.span(&b, args, s.By, Span{After: s.After, To: s.To})
 	if s.Rows != nil {
 		args = d.oneOf(&b, args, s.By, s.Rows)
 	}
@@ -78,6 +78,10 @@ func (d mysqlDialect) span(b *strings.Builder, args []any, by []Column, s Span) 
 	if s.To != nil {
 		b.WriteString(" AND ")
 		args = d.compare(b, args, by, s.To, "<", "<=")
+	}
+	if s.Since != nil {
+		fmt.Fprintf(b, " AND %s >= %s", d.Quote(s.Column.Name), placeholder(s.Column))
+		args = append(args, s.Since)
 	}
 	return args
 }

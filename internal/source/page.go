@@ -91,6 +91,9 @@ func (b *Bound) pageScan(shop, after, to string) (Scan, error) {
 	if s.To, err = b.args(to); err != nil {
 		return Scan{}, err
 	}
+	if s.Parts, err = b.spans(); err != nil {
+		return Scan{}, err
+	}
 	s.Where = b.spec.Where
 	return s, nil
 }

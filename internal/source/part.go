@@ -1,18 +1,25 @@
 package source
 
-// Part is what is kept of a shop's rows: (From, To] in the order of `by`, as of a Range.
-type Part struct{ From, To string }
+import "fmt"
 
-// Only is a dataset that is kept in parts: of the rows that are looked up one by one (Bound.ReadRows) it has those of any of them.
-// None: it is kept whole.
-func Only[D any](d D, parts []Part) D {
+// Part is what is kept of a shop's rows: (From, To] in the order of `by`, as of a Range, and of those the rows whose Column is at least
+// Since, if that is given.
+type Part struct{ From, To, Column, Since string }
+
+// Only is a dataset of which only the rows of any of these parts are read. None: it is kept whole. What is not a *Bound cannot be
+// read in parts, and is an error.
+func Only[D any](d D, parts []Part) (D, error) {
+	if len(parts) == 0 {
+		return d, nil
+	}
 	b, ok := any(d).(*Bound)
-	if !ok || len(parts) == 0 {
-		return d
+	if !ok {
+		return d, fmt.Errorf("a %T cannot be read in parts", d)
 	}
 	kept := *b
 	kept.parts = parts
-	return any(&kept).(D) // as b is
+	d, _ = any(&kept).(D) // as b is
+	return d, nil
 }
 
 // spans are the parts as arguments.
@@ -24,6 +31,15 @@ func (b *Bound) spans() (all []Span, err error) {
 		}
 		if s.To, err = b.args(p.To); err != nil {
 			return nil, err
+		}
+		if p.Since != "" {
+			var ok bool
+			if s.Column, ok = b.table.column(p.Column); !ok {
+				return nil, fmt.Errorf("dataset %s: table %s has no column %s any more, by which the window of a run was planned", b.spec.Name, b.spec.Table, p.Column)
+			}
+			if s.Since, err = bind(s.Column, p.Since); err != nil {
+				return nil, b.errorf("bind the window", err)
+			}
 		}
 		all = append(all, s)
 	}

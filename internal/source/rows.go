@@ -12,9 +12,6 @@ func (b *Bound) ReadRows(ctx context.Context, shop string, rows []string, visit 
 	if err != nil {
 		return err
 	}
-	if s.Parts, err = b.spans(); err != nil {
-		return err
-	}
 	for _, row := range rows {
 		values, err := b.args(row)
 		if err != nil {

@@ -39,7 +39,7 @@ func checkFirst(t *testing.T, rt *rapid.T, e *env, b *Bound, shop string) {
 	}))
 	require.EqualValues(rt, len(first), total)
 	require.Equal(rt, want, got)
-	part := Part{ranges[0].From, ranges[len(ranges)-1].To}
+	part := Part{From: ranges[0].From, To: ranges[len(ranges)-1].To}
 	cut := len(all) > most
 	require.Equal(rt, cut && ordered.spec.Order == dataset.OrderNewest, part.From != "")
 	require.Equal(rt, cut && ordered.spec.Order != dataset.OrderNewest, part.To != "", "what comes later is beyond it only if something was")
@@ -50,11 +50,20 @@ func checkFirst(t *testing.T, rt *rapid.T, e *env, b *Bound, shop string) {
 		return true
 	}))
 	require.NoError(rt, err)
-	require.NoError(rt, Only(b, []Part{part, part}).ReadRows(t.Context(), shop, keys, visitor(func(row []sql.RawBytes) bool {
+	require.NoError(rt, in(b, part, part).ReadRows(t.Context(), shop, keys, visitor(func(row []sql.RawBytes) bool {
 		single = append(single, string(row[0]))
 		return true
 	})))
 	require.Equal(rt, want, single)
+}
+
+// in is a dataset of which only these parts are read.
+func in(b *Bound, parts ...Part) *Bound {
+	kept, err := Only(b, parts)
+	if err != nil {
+		return nil
+	}
+	return kept
 }
 
 func TestPartsAreAddedUp(t *testing.T) {
@@ -72,9 +81,12 @@ func TestPartsAreAddedUp(t *testing.T) {
 		})))
 		return got
 	}
-	require.Equal(t, []string{"1", "2", "9", "10", "18", "19", "20"}, read(Only(b, []Part{{"", `["2"]`}, {`["8"]`, `["10"]`}, {`["17"]`, ""}})))
-	require.Len(t, read(Only(b, nil)), 20)
-	require.Len(t, read(Only(b, []Part{{"", `["2"]`}, {}})), 20)
-	require.Error(t, Only(b, []Part{{From: "?"}}).ReadRows(t.Context(), "1", rows, nil))
-	require.Equal(t, 5, Only(5, []Part{{}}), "what has no parts is left as it is")
+	require.Equal(t, []string{"1", "2", "9", "10", "18", "19", "20"}, read(in(b, Part{To: `["2"]`}, Part{From: `["8"]`, To: `["10"]`}, Part{From: `["17"]`})))
+	require.Len(t, read(in(b)), 20)
+	require.Len(t, read(in(b, Part{To: `["2"]`}, Part{})), 20)
+	require.Error(t, in(b, Part{From: "?"}).ReadRows(t.Context(), "1", rows, nil))
+	_, err := Only(5, nil)
+	require.NoError(t, err)
+	_, err = Only(5, []Part{{}})
+	require.ErrorContains(t, err, "cannot be read in parts", "nobody reads more than is said and does not tell")
 }

@@ -159,7 +159,9 @@ func first(t *testing.T, src *source.Source) {
 			return err
 		}))
 		require.Equal(t, want, got, order)
-		require.NoError(t, source.Only(b, []source.Part{part}).ReadRows(t.Context(), "s2", rows, keys(&single)))
+		kept, err := source.Only(b, []source.Part{part})
+		require.NoError(t, err)
+		require.NoError(t, kept.ReadRows(t.Context(), "s2", rows, keys(&single)))
 		require.Equal(t, want, single, order)
 	}
 }
