@@ -209,7 +209,7 @@ func TestAPlanInHandIsBrokenOffWhenTheShopIsSwitchedOff(t *testing.T) {
 	t.Parallel()
 	d := users(25)
 	e := newEnv(t, d)
-	watch := &shops.Watch{Ledger: e.Ledger, Log: e.Log}
+	watch := &shops.Watch{Ledger: e.Ledger}
 	e.Enter = watch.Enter
 	run := e.run(t)
 	e.Begin = func(ctx context.Context, shop string, _ ledger.Datasets) error {
