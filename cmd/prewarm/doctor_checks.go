@@ -140,6 +140,7 @@ func (d *doctor) sources(ctx context.Context) {
 		}
 		if reached {
 			d.binlog(ctx, name, src)
+			d.replicas(ctx, name, src)
 			_ = src.Close()
 		}
 	}

@@ -39,6 +39,7 @@ type WidthNow struct {
 // Pages is how large the pages of a dataset are.
 type Pages struct {
 	Dataset string `json:"dataset"`
+	Replica string `json:"replica,omitempty" doc:"that they are read at; empty: the source"`
 	Rows    int    `json:"rows" doc:"of the next page"`
 	Reason  string `json:"reason" doc:"why so many"`
 }

@@ -4,7 +4,6 @@ package app
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -61,9 +60,9 @@ type App struct {
 	streamDB redis.UniversalClient // of the stream of changes; nil: there is none
 	ledger   *ledger.Store
 	sources  map[string]*source.Source
-	beside   []string           // sources on the server that the ledger is on
-	replicas map[string]*sql.DB // whose lag is watched
-	tracer   *tracing.Tracer    // nil: off
+	beside   []string // sources on the server that the ledger is on
+	replicas replicas
+	tracer   *tracing.Tracer // nil: off
 
 	queue   *queue.Queue
 	leases  *lease.Manager
@@ -273,11 +272,12 @@ func (a *App) assemble(bound []*source.Bound) error {
 	})
 	a.learner, a.pages = &pace.Learner{Store: a.ledger}, a.newPages(bound)
 	mem := a.watchMemory()
+	a.readReplicas(bound)
 	a.loading = load.NewMetrics(a.reg, a.caches.Names(), slices.Collect(maps.Keys(loaded))...)
 	handler := &workers.LoadHandler{
 		Pod: a.id, Ledger: a.ledger, Leases: leases, Settler: settler, Datasets: loaded, Expire: p.Expire, Retry: retry,
 		Loader: &load.Loader{
-			Ledger: a.ledger, Caches: a.into, Sizes: a.pages, Costs: a.newCosts(bound), Share: mem.Share, Learn: a.learn, Metrics: a.loading,
+			Ledger: a.ledger, Caches: a.into, Sizes: a.pages, Costs: a.newCosts(bound), Begin: a.replicas.begin, Share: mem.Share, Learn: a.learn, Metrics: a.loading,
 			Limits: load.Limits{PageRows: p.PageRows, PageBytes: p.PageBytes, MaxRejects: p.MaxRejects},
 		},
 		Alerts: a.alerts, Drain: a.drain, Hold: a.pacer.held, Metrics: workers.NewMetrics(a.reg, slices.Collect(maps.Keys(loaded))...), Log: a.log,
@@ -285,7 +285,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 	a.strays, a.handlers = handler.Strays, handler.Wait
 	a.keepFresh(bound, handler.Loader, settler)
 	signals := &workers.Signals{Client: a.queueDB, Look: handler.Look, Cancel: a.intake.Cancel, Log: a.log}
-	a.watch = []func(context.Context){signals.Watch, signals.Run, mem.Run, func(ctx context.Context) { a.pages.measure(ctx, a.sources) }}
+	a.watch = []func(context.Context){signals.Watch, signals.Run, mem.Run, func(ctx context.Context) { a.pages.measure(ctx, a.servers) }, a.runReplicas}
 	planner := &workers.PlanHandler{
 		Planner: &plan.Planner{Ledger: a.ledger, Datasets: planned, Tasks: enqueue, UnitRows: p.UnitRows, Place: a.place, Begin: a.fresh.schedule.Begin, Log: a.log},
 		Ledger:  a.ledger, Retry: retry, Alerts: a.alerts,

@@ -13,6 +13,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/guard"
 	"github.com/prewarm-go/prewarm/internal/load"
 	"github.com/prewarm-go/prewarm/internal/redisconn"
+	"github.com/prewarm-go/prewarm/internal/source"
 )
 
 const (
@@ -27,8 +28,8 @@ const (
 // feltReport is what a pod's own work tells of the servers, as it stands on the queue's Redis under FeltKey. Nothing in it is a
 // time: pods' clocks differ.
 type feltReport struct {
-	Pages map[string]float64 `json:"pages,omitempty"` // seconds per row by dataset, the median since the last report
-	Reads map[string]int64   `json:"reads"`           // statements sent so far, by source
+	Pages map[string]float64 `json:"pages,omitempty"` // seconds per row by dataset and where it is read (load.At), the median since the last report
+	Reads map[string]int64   `json:"reads"`           // statements sent so far, by source or replica
 }
 
 // felt collects what this pod's slots feel, and as the leader's feeds the watch with what all pods report.
@@ -50,7 +51,7 @@ func (f *felt) page(r load.PageRead, trip time.Duration) {
 	if f.pages == nil {
 		f.pages = map[string][]float64{}
 	}
-	f.pages[r.Dataset] = append(f.pages[r.Dataset], guard.PageCost(r.Time, trip, r.Rows))
+	f.pages[r.At()] = append(f.pages[r.At()], guard.PageCost(r.Time, trip, r.Rows))
 }
 
 // run reports until the context ends.
@@ -87,23 +88,23 @@ func (f *felt) report() feltReport {
 		r.Pages[dataset] = median(times)
 	}
 	f.pages = nil
-	for name := range f.app.sources {
-		r.Reads[name] = f.ours(name)
+	for name, server := range f.app.servers() {
+		r.Reads[name] = f.ours(name, server)
 	}
 	return r
 }
 
-// ours is how many statements that return rows this pod has sent to a source's server.
-func (f *felt) ours(name string) int64 {
-	n := f.app.sources[name].Reads()
+// ours is how many statements that return rows this pod has sent to a server.
+func (f *felt) ours(name string, server *source.Source) int64 {
+	n := server.Reads()
 	if slices.Contains(f.app.beside, name) {
 		n += f.app.ledger.Reads()
 	}
 	return n
 }
 
-// feel is the leader's: it reads the pods' reports and the servers' counts, feeds the watch, and says which sources nobody
-// else reads.
+// feel is the leader's: it reads the pods' reports and the servers' counts, feeds the watch, and says which sources and replicas
+// nobody else reads.
 func (f *felt) feel(ctx context.Context, pods []string) (alone []string) {
 	reports := f.reports(ctx, pods)
 	pages := map[string][]float64{}
@@ -120,22 +121,23 @@ func (f *felt) feel(ctx context.Context, pods []string) (alone []string) {
 			f.app.feelings.Observe(g.Name, median(costs), now)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(f.app.sources)) {
-		if f.crowd(ctx, name, reports) {
+	servers := f.app.servers()
+	for _, name := range slices.Sorted(maps.Keys(servers)) {
+		if f.crowd(ctx, name, servers[name], reports) {
 			alone = append(alone, name)
 		}
 	}
 	return alone
 }
 
-// crowd looks whether others read more from a source than they use to, and says whether they read nothing at all.
-func (f *felt) crowd(ctx context.Context, name string, reports []feltReport) (alone bool) {
+// crowd looks whether others read more from a server than they use to, and says whether they read nothing at all.
+func (f *felt) crowd(ctx context.Context, name string, server *source.Source, reports []feltReport) (alone bool) {
 	g := guard.MySQLReads(name, 0)
 	if !f.app.feelings.Has(g.Name) {
 		return false // it is off, or was left out at the start: the server does not count
 	}
-	ours := f.ours(name) // this pod's, to the moment
-	all, err := guard.ReadSelects(ctx, f.app.sources[name].DB())
+	ours := f.ours(name, server) // this pod's, to the moment
+	all, err := guard.ReadSelects(ctx, server.DB())
 	if err != nil {
 		f.app.feelings.Fail(g.Name, err)
 		return false

@@ -54,6 +54,8 @@ func rights(t *testing.T) *cluster {
 	c.cacheServer.URL = withUser(t, c.cache, c.cacheServer.URL, acls[1])
 	c.config = c.write(at("prewarm:change-me", "prewarm"), at("prewarm_reader:change-me-too", "shop"), smallPage)
 	c.configure("datasets:\n", "feed: {binlog: {}}\ndatasets:\n")
+	replica := testenv.ReplicaMySQL(t, server, 2)
+	c.configure("/shop\"}}\n", fmt.Sprintf("/shop\", read_from: replica, replicas: [\"prewarm_replica:change-me-three@tcp(%s)/shop\"]}}\n", replica.Addr))
 	return c
 }
 
@@ -79,11 +81,14 @@ func TestWithTheDocumentedRightsAndNoOthersEverythingWorks(t *testing.T) {
 	seed(t, c.source, 1002, 2000)
 	seed(t, c.source, 1003, 300)
 	first, second := c.serve(), c.serve()
+	c.reads(first, "main/1", 1)
+	c.reads(second, "main/1", 1)
 	starts := time.Now().Add(20 * time.Minute)
 	c.announce(ka(1001, starts), ka(1002, starts))
 	c.becomes(failover, 1001, "ready")
 	c.becomes(failover, 1002, "ready")
 	requireWarm(t, c.cache, expect(t, c.source, 1001), starts.UTC().Truncate(time.Second).Add(2*time.Hour))
+	require.Positive(t, first.metric(t, pagesAt("main/1"))+second.metric(t, pagesAt("main/1")))
 	flag := "prewarm:{1001}:ready:b-1"
 	c.until(soon, flag, func() bool { return c.queue.Exists(t.Context(), flag).Val() == 1 })
 

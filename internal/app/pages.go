@@ -36,9 +36,12 @@ type pages struct {
 	of     map[string]string // the source of each dataset
 
 	mu     sync.Mutex
-	trips  map[string]time.Duration // to each source and back
-	pagers map[string]*sized
+	trips  map[string]time.Duration // to each server and back
+	pagers map[readAt]*sized
 }
+
+// readAt is a dataset where it is read: a replica is another server, and its pages another size.
+type readAt struct{ dataset, replica string }
 
 // sized is how large the pages of a dataset are, and why.
 type sized struct {
@@ -57,7 +60,7 @@ func (a *App) newPages(bound []*source.Bound) *pages {
 		gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "prewarm_page_rows", Help: "Rows that the next page of a dataset asks for, in this pod.",
 		}, []string{"dataset"}),
-		trips: map[string]time.Duration{}, pagers: map[string]*sized{},
+		trips: map[string]time.Duration{}, pagers: map[readAt]*sized{},
 	}
 	for _, b := range bound {
 		p.of[b.Spec().Name] = b.Source().Name()
@@ -67,17 +70,17 @@ func (a *App) newPages(bound []*source.Bound) *pages {
 }
 
 // Rows implements load.Sizes.
-func (p *pages) Rows(dataset string) int {
+func (p *pages) Rows(dataset, replica string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.sized(dataset).pager.Rows
+	return p.sized(readAt{dataset, replica}).pager.Rows
 }
 
-func (p *pages) sized(dataset string) *sized {
-	s := p.pagers[dataset]
+func (p *pages) sized(at readAt) *sized {
+	s := p.pagers[at]
 	if s == nil {
 		s = &sized{pager: pace.Pager{}.First(p.start, p.bounds), reason: "policy.page_rows"}
-		p.pagers[dataset] = s
+		p.pagers[at] = s
 	}
 	return s
 }
@@ -85,14 +88,14 @@ func (p *pages) sized(dataset string) *sized {
 // Read implements load.Sizes. The time of a page is taken here: rows are encoded as they come, a tenth of the time that
 // the database needs for them, and that is not taken off.
 func (p *pages) Read(r load.PageRead) {
-	source, bounds := p.of[r.Dataset], p.bounds
+	server, bounds := cmp.Or(r.Replica, p.of[r.Dataset]), p.bounds
 	zone := p.zone()
-	if zone < guard.Shrink && p.alone(source) {
+	if zone < guard.Shrink && p.alone(server) {
 		bounds.Alone = p.start
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s, trip := p.sized(r.Dataset), p.trips[source]
+	s, trip := p.sized(readAt{r.Dataset, r.Replica}), p.trips[server]
 	if p.tell != nil {
 		p.tell(r, trip)
 	}
@@ -101,7 +104,7 @@ func (p *pages) Read(r load.PageRead) {
 	rows := s.pager.Rows
 	p.gauge.WithLabelValues(r.Dataset).Set(float64(rows))
 	if most, least := max(rows, s.told), min(rows, s.told); most > 2*least {
-		p.log.Debug("pages", "dataset", r.Dataset, "reason", s.reason, "was", s.told)
+		p.log.Debug("pages", "dataset", r.At(), "reason", s.reason, "was", s.told)
 		s.told = rows
 	}
 }
@@ -111,20 +114,22 @@ func (p *pages) now() []api.Pages {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	list := []api.Pages{}
-	for dataset, s := range p.pagers {
-		list = append(list, api.Pages{Dataset: dataset, Rows: s.pager.Rows, Reason: s.reason})
+	for at, s := range p.pagers {
+		list = append(list, api.Pages{Dataset: at.dataset, Replica: at.replica, Rows: s.pager.Rows, Reason: s.reason})
 	}
-	slices.SortFunc(list, func(a, b api.Pages) int { return cmp.Compare(a.Dataset, b.Dataset) })
+	slices.SortFunc(list, func(a, b api.Pages) int {
+		return cmp.Or(cmp.Compare(a.Dataset, b.Dataset), cmp.Compare(a.Replica, b.Replica))
+	})
 	return list
 }
 
-// measure measures the way to the sources again and again until the context ends. Of one that does not answer what was
+// measure measures the way to the servers again and again until the context ends. Of one that does not answer what was
 // known stays.
-func (p *pages) measure(ctx context.Context, sources map[string]*source.Source) {
+func (p *pages) measure(ctx context.Context, servers func() map[string]*source.Source) {
 	tick := time.NewTicker(tripEvery)
 	defer tick.Stop()
 	for {
-		for _, src := range sources {
+		for _, src := range servers() {
 			p.trip(ctx, src)
 		}
 		select {

@@ -17,7 +17,7 @@ import (
 // read tells of n pages of the rows that were asked for, of 1 µs a row and the way there and back.
 func (p *pages) read(n int, trip time.Duration) {
 	for range n {
-		rows := p.Rows("users")
+		rows := p.Rows("users", "")
 		p.Read(load.PageRead{Dataset: "users", Rows: rows, Bytes: 300 * rows, Time: time.Duration(rows)*time.Microsecond + trip})
 	}
 }
@@ -37,12 +37,12 @@ func newTestPages(t *testing.T, change func(*config.Policy)) (p *pages, zone *gu
 func TestPagesFollowTheTimeOfTheSourceWithoutTheWayToIt(t *testing.T) {
 	t.Parallel()
 	p, _, reg := newTestPages(t, func(*config.Policy) {})
-	require.Equal(t, 500, p.Rows("users"))
+	require.Equal(t, 500, p.Rows("users", ""))
 	p.trips["main"] = 2 * time.Millisecond
 	p.bounds.Target = time.Millisecond
 	p.read(30, 2*time.Millisecond)
-	require.InDelta(t, 1000, p.Rows("users"), 1)
-	require.Equal(t, 500, p.Rows("other"))
+	require.InDelta(t, 1000, p.Rows("users", ""), 1)
+	require.Equal(t, 500, p.Rows("other", ""))
 	require.Len(t, p.now(), 2)
 	require.Equal(t, "users", p.now()[1].Dataset)
 	require.Contains(t, p.now()[1].Reason, "1ms")
@@ -56,10 +56,10 @@ func TestPagesGrowOnlyWhileTheGuardSaysGrow(t *testing.T) {
 	p, zone, _ := newTestPages(t, func(po *config.Policy) { po.PageRows = 100 })
 	*zone = guard.Hold
 	p.read(20, 0)
-	require.Equal(t, 100, p.Rows("users"))
+	require.Equal(t, 100, p.Rows("users", ""))
 	*zone = guard.Grow
 	p.read(20, 0)
-	require.InDelta(t, 500, p.Rows("users"), 1)
+	require.InDelta(t, 500, p.Rows("users", ""), 1)
 }
 
 func TestPagesMayTakeLongerWhileNobodyElseReads(t *testing.T) {
@@ -72,12 +72,12 @@ func TestPagesMayTakeLongerWhileNobodyElseReads(t *testing.T) {
 	}{{guard.Grow, 2000}, {guard.Hold, 2000}, {guard.Shrink, 200}} {
 		*zone = z.zone
 		p.read(20, 0)
-		require.InDelta(t, z.want, p.Rows("users"), 1, z.zone)
+		require.InDelta(t, z.want, p.Rows("users", ""), 1, z.zone)
 	}
 	p.alone = func(string) bool { return false }
 	*zone = guard.Grow
 	p.read(20, 0)
-	require.Equal(t, 200, p.Rows("users"))
+	require.Equal(t, 200, p.Rows("users", ""))
 }
 
 func TestPagesKeepToWhatIsConfigured(t *testing.T) {
@@ -95,10 +95,10 @@ func TestPagesKeepToWhatIsConfigured(t *testing.T) {
 	} {
 		p, _, _ := newTestPages(t, func(po *config.Policy) { po.PageRows, po.PageRowsMin, po.PageRowsMax = c.rows, c.least, c.most })
 		for range 30 {
-			rows := p.Rows("users")
+			rows := p.Rows("users", "")
 			p.Read(load.PageRead{Dataset: "users", Rows: rows, Time: time.Duration(rows) * c.perRow})
 		}
-		require.Equal(t, c.want, p.Rows("users"), name)
+		require.Equal(t, c.want, p.Rows("users", ""), name)
 	}
 }
 

@@ -42,8 +42,8 @@ func (a *App) signals() *guard.Watch {
 			add(guard.Canary(name), func(ctx context.Context) (float64, error) { return guard.ReadCanary(ctx, db, query) })
 		}
 	}
-	for name, db := range a.replicas {
-		add(guard.ReplicaLag(name), func(ctx context.Context) (float64, error) { return guard.ReadReplicaLag(ctx, db) })
+	for name, db := range a.replicas.watched {
+		a.watchReplica(w, add, name, db)
 	}
 	redises := map[string]redis.UniversalClient{"queue": a.queueDB}
 	for name, client := range a.caches.All() {

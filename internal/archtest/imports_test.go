@@ -29,7 +29,7 @@ var floors = [][]string{
 	{"workers", "internal/api", "internal/board", "internal/simulate"},
 	{"internal/refresh"},
 	{"internal/intake", "internal/load", "internal/plan", "internal/pace", "internal/upkeep", "internal/audit", "internal/feed", "internal/propose", "internal/report"},
-	{"internal/embedded", "internal/shops"},
+	{"internal/embedded", "internal/shops", "internal/replica"},
 	{"internal/ledger", "internal/source", "internal/cache", "internal/lease", "internal/queue", "internal/guard"},
 	{"internal/redisconn", "internal/mysqlconn", "internal/tracing", "internal/alert", "internal/memory", "internal/grants", "internal/binlog"},
 	{"internal/config"},

@@ -66,7 +66,8 @@ type Source struct {
 	Pool          int           `yaml:"pool,omitempty"`           // connections per pod; default: width.max_per_pod + 4
 	StatementTime time.Duration `yaml:"statement_time,omitempty"` // limit of one statement; default 10s
 	Canary        string        `yaml:"canary,omitempty"`         // a query as the live service sends it; its latency is watched
-	Replicas      []string      `yaml:"replicas,omitempty"`       // DSNs of replicas whose lag is watched
+	Replicas      []string      `yaml:"replicas,omitempty"`       // DSNs of replicas, whose lag is watched
+	ReadFrom      string        `yaml:"read_from,omitempty"`      // where units' pages are read: primary (default) or replica, which is Replicas in turn
 }
 
 // Policy says what is warmed and when.

@@ -84,6 +84,9 @@ func (c *Config) Fill() {
 		if s.Pool == 0 {
 			s.Pool = c.Width.MaxPerPod + SourceSpare
 		}
+		if s.ReadFrom == "" {
+			s.ReadFrom = ReadPrimary
+		}
 		if s.StatementTime == 0 {
 			s.StatementTime = DefaultStatementTime
 		}

@@ -98,6 +98,7 @@ func (p *problems) sources(c Config) {
 		s, field := c.Sources[name], "sources."+name
 		p.dsn(field+".dsn", s.DSN, false)
 		p.mysql(field, s.DSN, s.Password, s.TLS)
+		p.readFrom(field, s)
 		p.atLeast(field+".pool", s.Pool, 2)
 		p.duration(field+".statement_time", s.StatementTime, shortest, false)
 		if s.StatementTime >= c.Policy.Lease {

@@ -112,6 +112,8 @@ func (g *Gauge) Judge(now time.Time) Verdict {
 	}
 	limit := g.limit(g.zone)
 	switch {
+	case g.zone == Grow && g.limit(g.first()) == 0:
+		v.Reason = g.Name + " " + g.show(g.value) // nothing is judged by it
 	case g.zone == Grow:
 		v.Reason = fmt.Sprintf("%s %s < %s", g.Name, g.show(g.value), g.threshold(g.first()))
 	case g.value >= limit:

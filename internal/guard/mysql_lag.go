@@ -1,13 +1,14 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"strconv"
 
-	"github.com/go-sql-driver/mysql"
+	"github.com/prewarm-go/prewarm/internal/mysqlconn"
 )
 
 // ErrNotReplicating: the server is no replica, or its replication stands still, so that there is no lag to go by.
@@ -20,58 +21,38 @@ func ReplicaLag(replica string) *Gauge {
 	return &Gauge{Name: "replica_lag{" + replica + "}", Limits: ReplicaLagLimits(), Show: seconds}
 }
 
+// ReadReplica is ReplicaLag of a replica that pages are read from. Its lag is shown and judged by nobody: pages are only read
+// there while it has what they must have, so that one that is behind is left alone at once.
+func ReadReplica(replica string) *Gauge {
+	return &Gauge{Name: "replica_lag{" + replica + "}", Own: true, Show: seconds}
+}
+
 // ReplicaLagLimits are the defaults.
 func ReplicaLagLimits() Limits { return Limits{Hold: 2, Shrink: 5, Stop: 30} }
-
-const (
-	unknownStatement = 1064 // a server that does not know SHOW REPLICA STATUS: MySQL before 8.0.22, MariaDB before 10.5
-)
 
 // ReadReplicaLag reads it; of several channels the greatest counts. It needs the privilege REPLICATION CLIENT (MariaDB:
 // REPLICA MONITOR).
 func ReadReplicaLag(ctx context.Context, db *sql.DB) (float64, error) {
-	lag, err := readLag(ctx, db, "SHOW REPLICA STATUS")
-	if e, ok := errors.AsType[*mysql.MySQLError](err); ok && e.Number == unknownStatement {
-		lag, err = readLag(ctx, db, "SHOW SLAVE STATUS")
+	channels, err := mysqlconn.ReplicaStatus(ctx, db)
+	if err != nil {
+		return 0, fmt.Errorf("read replica lag: %w", err)
 	}
+	lag, err := lagOf(channels)
 	if err != nil {
 		return 0, fmt.Errorf("read replica lag: %w", err)
 	}
 	return lag, nil
 }
 
-func readLag(ctx context.Context, db *sql.DB, query string) (float64, error) {
-	rows, err := db.QueryContext(ctx, query)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = rows.Close() }()
-	names, err := rows.Columns()
-	if err != nil {
-		return 0, err
-	}
-	row, into := make([]sql.NullString, len(names)), make([]any, len(names))
-	for i := range row {
-		into[i] = &row[i]
-	}
+// lagOf is pure.
+func lagOf(channels []map[string]string) (float64, error) {
 	most := -1.0
-	for rows.Next() {
-		if err := rows.Scan(into...); err != nil {
-			return 0, err
+	for _, channel := range channels {
+		lag, err := strconv.ParseFloat(cmp.Or(channel["Seconds_Behind_Source"], channel["Seconds_Behind_Master"]), 64)
+		if err != nil {
+			return 0, ErrNotReplicating
 		}
-		for i, name := range names {
-			if name != "Seconds_Behind_Source" && name != "Seconds_Behind_Master" {
-				continue
-			}
-			lag, err := strconv.ParseFloat(row[i].String, 64)
-			if !row[i].Valid || err != nil {
-				return 0, ErrNotReplicating
-			}
-			most = max(most, lag)
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return 0, err
+		most = max(most, lag)
 	}
 	if most < 0 {
 		return 0, ErrNotReplicating

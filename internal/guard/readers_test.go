@@ -87,17 +87,15 @@ func TestReplicaLag(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotReplicating)
 }
 
-// The private servers have no system tables, which a replica needs; what SHOW REPLICA STATUS answers is put in its place.
 func TestReplicaLagIsTheGreatestOfAllChannels(t *testing.T) {
 	t.Parallel()
-	db := openDB(t, testenv.MySQL(t))
-	lag, err := readLag(t.Context(), db, "SELECT 'a' AS Channel_Name, 3 AS Seconds_Behind_Master UNION ALL SELECT 'b', 12")
+	lag, err := lagOf([]map[string]string{{"Channel_Name": "a", "Seconds_Behind_Master": "3"}, {"Channel_Name": "b", "Seconds_Behind_Master": "12"}})
 	require.NoError(t, err)
 	require.InEpsilon(t, 12.0, lag, 1e-9)
-	lag, err = readLag(t.Context(), db, "SELECT 0 AS Seconds_Behind_Source")
+	lag, err = lagOf([]map[string]string{{"Seconds_Behind_Source": "0"}})
 	require.NoError(t, err)
 	require.Zero(t, lag)
-	_, err = readLag(t.Context(), db, "SELECT 3 AS Seconds_Behind_Source UNION ALL SELECT NULL")
+	_, err = lagOf([]map[string]string{{"Seconds_Behind_Source": "3"}, {"Seconds_Behind_Source": ""}})
 	require.ErrorIs(t, err, ErrNotReplicating)
 }
 
@@ -179,4 +177,16 @@ func TestAFrozenRedisIsALatency(t *testing.T) {
 	took, err := ReadRedisLatency(ctx, db)
 	require.NoError(t, err)
 	require.Greater(t, took, 0.1, "the context's 200 ms had begun a moment before")
+}
+
+func TestTheLagOfAReplicaThatIsReadHoldsNothing(t *testing.T) {
+	t.Parallel()
+	g, now := ReadReplica("main/1"), time.Now()
+	require.Equal(t, Grow, g.Judge(now).Zone, "it was never reached")
+	g.Observe(3600, now)
+	v := g.Judge(now)
+	require.Equal(t, Grow, v.Zone)
+	require.Equal(t, "replica_lag{main/1} 1h0m0s", v.Reason)
+	g.Fail(ErrNotReplicating)
+	require.Equal(t, Grow, g.Judge(now).Zone)
 }

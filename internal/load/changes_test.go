@@ -88,7 +88,11 @@ func dawdle() {
 }
 
 func (t *table) ReadPage(_ context.Context, _, after, to string, limit int, visit source.Visit) (source.Page, error) {
-	rows, from, end := t.now(), 0, raceRows
+	return t.pageOf(t.now(), after, to, limit, visit)
+}
+
+func (t *table) pageOf(rows [raceRows]int, after, to string, limit int, visit source.Visit) (source.Page, error) {
+	from, end := 0, raceRows
 	dawdle()
 	if after != "" {
 		from = number(after) + 1
@@ -170,6 +174,7 @@ type racing struct {
 	*Loader
 	client redis.UniversalClient
 	write  string
+	behind func(known, since int64) int64 // pages are read at a replica that is behind, which tells this of itself
 }
 
 func newRacing(t *testing.T, write string) *racing {
@@ -186,6 +191,9 @@ func (r *racing) round(t *testing.T, round int, c Cache) (wrong []string) {
 	tab, shop := newTable(t, r.write), strconv.Itoa(round)
 	l := *r.Loader
 	l.Cache = c
+	if r.behind != nil {
+		l.Begin = func(string) Elsewhere { return &behind{table: tab, tells: r.behind} }
+	}
 	expiry := cache.Expiry{Until: time.Now().Add(time.Hour)}
 	var wg sync.WaitGroup
 	wg.Go(func() {

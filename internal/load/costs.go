@@ -9,33 +9,36 @@ import (
 
 // Costs watches what pages cost the database. It is safe for concurrent use.
 type Costs interface {
-	// Next counts a page that is about to be read, and says whether to measure it.
-	Next(dataset string) bool
+	// Next counts a page that is about to be read, and says whether to measure it. at is a dataset where it is read (At).
+	Next(at string) bool
 	// Measured is told of a page that was measured. An error stops the unit there; it should be ErrHandBack, with the reason.
 	Measured(ctx context.Context, m Measured) error
 }
 
 // Measured is a page whose examined rows were counted, and what it was asked with.
 type Measured struct {
-	Dataset, Shop, After, To string
-	Limit                    int
-	Rows, Examined           int64
+	Dataset, Replica, Shop, After, To string
+	Limit                             int
+	Rows, Examined                    int64
 }
 
+// At names the dataset where it was read.
+func (m Measured) At() string { return At(m.Dataset, m.Replica) }
+
 // readRange reads a page, and now and then measures one.
-func (t *task) readRange(ctx context.Context, after, to string, limit int, visit source.Visit) (got source.Page, measured bool, err error) {
-	if t.Costs == nil || !t.Costs.Next(t.Unit.Dataset) {
-		got, err = t.Dataset.ReadPage(ctx, t.Shop, after, to, limit, visit)
+func (r *reading) readRange(ctx context.Context, after, to string, limit int, visit source.Visit) (got source.Page, measured bool, err error) {
+	if r.Costs == nil || !r.Costs.Next(At(r.Unit.Dataset, r.replica)) {
+		got, err = r.at.ReadPage(ctx, r.Shop, after, to, limit, visit)
 		return got, false, err
 	}
-	got, examined, err := t.Dataset.MeasurePage(ctx, t.Shop, after, to, limit, visit)
+	got, examined, err := r.at.MeasurePage(ctx, r.Shop, after, to, limit, visit)
 	if errors.Is(err, source.ErrNotCounted) {
-		got, err = t.Dataset.ReadPage(ctx, t.Shop, after, to, limit, visit)
+		got, err = r.at.ReadPage(ctx, r.Shop, after, to, limit, visit)
 		return got, false, err
 	}
 	// A page that was ended by its bytes has read rows that it did not return.
 	if err != nil || !got.Done && got.Rows < limit {
 		return got, true, err
 	}
-	return got, true, t.Costs.Measured(ctx, Measured{t.Unit.Dataset, t.Shop, after, to, limit, int64(got.Rows), examined})
+	return got, true, r.Costs.Measured(ctx, Measured{r.Unit.Dataset, r.replica, r.Shop, after, to, limit, int64(got.Rows), examined})
 }

@@ -133,7 +133,7 @@ func (t *task) touch(ctx context.Context) error {
 			return err
 		}
 		p.reset()
-		got, err := t.Dataset.ReadKeys(ctx, t.Shop, after, t.Unit.Cursor, t.limits(t.Dataset.Spec().Name).PageRows, func(row []sql.RawBytes) (bool, error) {
+		got, err := t.Dataset.ReadKeys(ctx, t.Shop, after, t.Unit.Cursor, t.limits(t.Dataset.Spec().Name, "").PageRows, func(row []sql.RawBytes) (bool, error) {
 			p.touch(enc, t.Shop, row)
 			return true, nil
 		})

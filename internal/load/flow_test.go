@@ -29,8 +29,8 @@ func (r *readsOf) ReadPage(ctx context.Context, shop, after, to string, limit in
 // fixedRows sizes reads.
 type fixedRows int
 
-func (n fixedRows) Rows(string) int { return int(n) }
-func (fixedRows) Read(PageRead)     {}
+func (n fixedRows) Rows(string, string) int { return int(n) }
+func (fixedRows) Read(PageRead)             {}
 
 func TestSmallReadsAreWrittenAndRecordedTogether(t *testing.T) {
 	t.Parallel()

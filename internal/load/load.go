@@ -74,10 +74,11 @@ type Loader struct {
 	Cache   Cache                            // the only one; nil: Caches has several
 	Caches  func(name string) (Cache, error) // by name
 	Limits  Limits
-	Sizes   Sizes          // how many rows pages have; nil: Limits.PageRows
-	Share   func() float64 // of its usual size that a page may have now, for want of memory; nil: 1
-	Costs   Costs          // watches what pages cost the database; nil: nobody
-	Learn   Learn          // told what each attempt cost; nil: nobody
+	Sizes   Sizes                          // how many rows pages have; nil: Limits.PageRows
+	Share   func() float64                 // of its usual size that a page may have now, for want of memory; nil: 1
+	Costs   Costs                          // watches what pages cost the database; nil: nobody
+	Begin   func(dataset string) Elsewhere // where the pages of one unit are read; nil, or answering nil: at the source
+	Learn   Learn                          // told what each attempt cost; nil: nobody
 	Metrics *Metrics
 }
 
@@ -95,23 +96,35 @@ type Learn func(dataset string, rows, bytes int64, took time.Duration)
 // Sizes says how many rows the next page of a dataset asks for, and is told how each one went. It is safe for concurrent
 // use.
 type Sizes interface {
-	Rows(dataset string) int
+	Rows(dataset, replica string) int
 	Read(p PageRead)
 }
 
 // PageRead is a page that was read.
 type PageRead struct {
 	Dataset string
+	Replica string // that it was read at; "": at the source
 	Rows    int
 	Bytes   int           // of its keys and values
 	Time    time.Duration // from the statement to the last row, the encoding of the rows as they came included
 }
 
+// At names a dataset where it is read: replicas are other servers, and what a page takes there says nothing of its source.
+func (p PageRead) At() string { return At(p.Dataset, p.Replica) }
+
+// At is PageRead.At.
+func At(dataset, replica string) string {
+	if replica == "" {
+		return dataset
+	}
+	return dataset + "@" + replica
+}
+
 // limits are the bounds of the next page of a dataset.
-func (l *Loader) limits(dataset string) Limits {
+func (l *Loader) limits(dataset, replica string) Limits {
 	now := l.Limits
 	if l.Sizes != nil {
-		now.PageRows = l.Sizes.Rows(dataset)
+		now.PageRows = l.Sizes.Rows(dataset, replica)
 	}
 	now.PageRows, now.PageBytes = l.share(now.PageRows), l.share(now.PageBytes)
 	return now

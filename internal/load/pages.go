@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"math"
 	"time"
 
@@ -12,7 +13,12 @@ import (
 
 // read fills free pages from the unit's cursor on until the range is exhausted, an error or the context's end.
 func (t *task) read(ctx context.Context, u ledger.Unit, free <-chan *page, full chan<- *page) {
-	r := reading{task: t, cursor: cmp.Or(u.Cursor, u.From), to: u.To, limit: math.MaxInt}
+	r := reading{task: t, cursor: cmp.Or(u.Cursor, u.From), to: u.To, limit: math.MaxInt, at: t.Dataset}
+	if t.Begin != nil {
+		if r.elsewhere = t.Begin(u.Dataset); r.elsewhere != nil {
+			defer r.elsewhere.Close()
+		}
+	}
 	for {
 		var p *page
 		select {
@@ -37,16 +43,37 @@ type reading struct {
 	*task
 	cursor, to string
 	limit      int // rows that may be asked for at most
+
+	elsewhere Elsewhere // nil: all is read at the source
+	at        Pages     // where the page is read
+	replica   string    // that it is; "": the source
 }
 
-// page fills a page, with several reads if each is so small that a page of the usual rows holds them: what the database
-// feels is the time of one read, and what writing and recording cost is paid by the page.
+// page fills a page. One that a replica did not give is read at the source.
 func (r *reading) page(ctx context.Context, p *page) {
 	p.reset()
-	p.after, p.seen, p.trace = r.cursor, r.seen.Load(), tracePage(ctx)
-	dataset, began := r.Dataset.Spec().Name, time.Now()
+	p.trace = tracePage(ctx)
+	began, from := time.Now(), r.cursor
+	r.choose(ctx, p)
+	r.fill(ctx, p)
+	if r.replica != "" && p.err != nil && ctx.Err() == nil && !errors.Is(p.err, ErrHandBack) {
+		r.elsewhere.Failed(ctx, p.err)
+		trace := p.trace
+		p.reset()
+		p.trace, p.seen, r.cursor = trace, r.seen.Load(), from
+		r.at, r.replica = r.Dataset, ""
+		r.fill(ctx, p)
+	}
+	r.Metrics.leg(r.Dataset.Spec().Name, legRead, began)
+	p.trace.read(began, p)
+}
+
+// fill reads a page, with several reads if each is so small that a page of the usual rows holds them: what the database
+// feels is the time of one read, and what writing and recording cost is paid by the page.
+func (r *reading) fill(ctx context.Context, p *page) {
+	p.after = r.cursor
 	for {
-		l := r.limits(dataset)
+		l := r.limits(r.Dataset.Spec().Name, r.replica)
 		rows := min(r.limit, l.PageRows)
 		if p.read > 0 && (p.read+rows/2 > r.share(r.Limits.PageRows) || p.batch.Bytes()+rows*(p.batch.Bytes()/p.read) > l.PageBytes) {
 			break
@@ -59,8 +86,6 @@ func (r *reading) page(ctx context.Context, p *page) {
 			break
 		}
 	}
-	r.Metrics.leg(dataset, legRead, began)
-	p.trace.read(began, p)
 }
 
 // readInto adds rows to a page, and sees how many rows the next read may ask for at most: rows are counted out by the
@@ -83,7 +108,7 @@ func (r *reading) readInto(ctx context.Context, p *page, rows, most int) {
 	}
 	bytes := p.batch.Bytes() - before
 	if r.Sizes != nil && !measured {
-		r.Sizes.Read(PageRead{Dataset: spec.Name, Rows: got.Rows, Bytes: bytes, Time: took})
+		r.Sizes.Read(PageRead{Dataset: spec.Name, Replica: r.replica, Rows: got.Rows, Bytes: bytes, Time: took})
 	}
 	r.limit = fitting(got.Rows, bytes, r.Limits.PageBytes)
 }

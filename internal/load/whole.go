@@ -56,7 +56,7 @@ func (t *task) readWhole(ctx context.Context, p *page) error {
 func (t *task) readRows(ctx context.Context, p *page) error {
 	spec, enc := t.Dataset.Spec(), t.Dataset.Encoder()
 	return t.Dataset.ReadAll(ctx, t.Shop, func(row []sql.RawBytes) (bool, error) {
-		if p.batch.Bytes() >= t.limits(t.Unit.Dataset).PageBytes {
+		if p.batch.Bytes() >= t.limits(t.Unit.Dataset, "").PageBytes {
 			if err := t.write(ctx, p); err != nil {
 				return false, err
 			}

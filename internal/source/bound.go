@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -13,8 +14,9 @@ type Bound struct {
 	src     *Source
 	spec    dataset.Spec
 	encoder *dataset.Encoder
-	shops   []Column // what shop ids are compared with; all integers, or all text
-	width   int      // columns in a row
+	shops   []Column  // what shop ids are compared with; all integers, or all text
+	width   int       // columns in a row
+	session *sql.Conn // that pages are read on; nil: any
 
 	// Table form.
 	table   *Table

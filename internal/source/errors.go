@@ -74,9 +74,9 @@ func definitiveMySQL(e *mysql.MySQLError) bool {
 
 // loginError says what to do about a server that cannot be used. It never holds the password: neither the driver's nor
 // the server's messages repeat it, and the DSN is not printed.
-func loginError(name string, cfg *mysql.Config, err error) error {
-	field := "sources." + name + ".dsn"
-	if what, remedy := mysqlconn.Explain("sources."+name, cfg, err); what != "" {
+func loginError(at place, cfg *mysql.Config, err error) error {
+	name, field := at.name, at.field
+	if what, remedy := mysqlconn.Explain(at.of, cfg, err); what != "" {
 		return fmt.Errorf("source %s: the server at %s %s: %w; %s", name, cfg.Addr, what, err, remedy)
 	}
 	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {

@@ -9,11 +9,14 @@ import (
 // before and after it, which costs the server about as much as the page itself. ErrNotCounted: the database does not
 // count; nothing was read.
 func (b *Bound) MeasurePage(ctx context.Context, shop, after, to string, limit int, visit Visit) (Page, int64, error) {
-	conn, err := b.src.db.Conn(ctx)
-	if err != nil {
-		return Page{}, 0, b.errorf("connect", err)
+	conn := b.session
+	if conn == nil {
+		var err error
+		if conn, err = b.src.db.Conn(ctx); err != nil {
+			return Page{}, 0, b.errorf("connect", err)
+		}
+		defer conn.Close()
 	}
-	defer conn.Close()
 	own, err := b.src.ownReading(ctx, conn)
 	if err != nil {
 		return Page{}, 0, b.errorf("count rows", err)

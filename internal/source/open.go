@@ -28,18 +28,29 @@ const (
 // limit for the time of a statement. width is the greatest number of slots of this pod. A server that cannot be used is
 // an error that says what to do.
 func Open(ctx context.Context, name string, cfg config.Source, width int) (*Source, error) {
-	dsn, err := parseDSN(name, cfg)
+	return open(ctx, place{name: name, of: "sources." + name, field: "sources." + name + ".dsn"}, cfg, width)
+}
+
+// place is where in the configuration a server stands.
+type place struct {
+	name  string // the source's
+	of    string // the field of what is said beside the DSN
+	field string // of the DSN
+}
+
+func open(ctx context.Context, at place, cfg config.Source, width int) (*Source, error) {
+	dsn, err := parseDSN(at, cfg)
 	if err != nil {
 		return nil, err
 	}
 	mysqlconn.Buffered(dsn)
 	connector, err := mysql.NewConnector(dsn)
 	if err != nil {
-		return nil, dsnError(name, err)
+		return nil, dsnError(at, err)
 	}
 	mariadb, err := isMariaDB(ctx, connector)
 	if err != nil {
-		return nil, loginError(name, dsn, err)
+		return nil, loginError(at, dsn, err)
 	}
 	reads := &atomic.Int64{}
 	db := sql.OpenDB(&readOnly{Connector: &mysqlconn.Counting{Connector: connector, Reads: reads}, setUp: sessionSettings(mariadb, statementTime(cfg))})
@@ -52,9 +63,9 @@ func Open(ctx context.Context, name string, cfg config.Source, width int) (*Sour
 	db.SetConnMaxIdleTime(idleTime)
 	if err := db.PingContext(ctx); err != nil {
 		_ = db.Close()
-		return nil, loginError(name, dsn, err)
+		return nil, loginError(at, dsn, err)
 	}
-	src := OpenDB(name, db, mysqlDialect{mariadb: mariadb})
+	src := OpenDB(at.name, db, mysqlDialect{mariadb: mariadb})
 	src.reads, src.schema, src.dsn = reads, dsn.DBName, dsn
 	return src, nil
 }
@@ -77,16 +88,16 @@ func statementTime(cfg config.Source) time.Duration {
 
 // parseDSN reads the DSN and sets what the encoding relies on. The text protocol is used on purpose: it gives MySQL's own
 // text form of a value.
-func parseDSN(name string, cfg config.Source) (*mysql.Config, error) {
+func parseDSN(at place, cfg config.Source) (*mysql.Config, error) {
 	dsn, err := mysql.ParseDSN(cfg.DSN)
 	if err != nil {
-		return nil, dsnError(name, err)
+		return nil, dsnError(at, err)
 	}
-	if err := mysqlconn.Secure("sources."+name, dsn, cfg.TLS); err != nil {
-		return nil, fmt.Errorf("source %s: %w", name, err)
+	if err := mysqlconn.Secure(at.of, dsn, cfg.TLS); err != nil {
+		return nil, fmt.Errorf("source %s: %w", at.name, err)
 	}
 	if err := dsn.Apply(mysql.Charset("utf8mb4", "")); err != nil {
-		return nil, fmt.Errorf("source %s: %w", name, err)
+		return nil, fmt.Errorf("source %s: %w", at.name, err)
 	}
 	if dsn.Params == nil {
 		dsn.Params = map[string]string{}
@@ -111,12 +122,12 @@ func parseDSN(name string, cfg config.Source) (*mysql.Config, error) {
 }
 
 // dsnError repeats the driver's words only where they are fixed: of a DSN without @ it quotes the password.
-func dsnError(name string, err error) error {
+func dsnError(at place, err error) error {
 	reason := "cannot be read"
 	if strings.HasPrefix(err.Error(), "invalid DSN: ") {
 		reason = err.Error()
 	}
-	return fmt.Errorf("source %s: sources.%s.dsn: %s; write user:password@tcp(host:3306)/database", name, name, reason)
+	return fmt.Errorf("source %s: %s: %s; write user:password@tcp(host:3306)/database", at.name, at.field, reason)
 }
 
 func isMariaDB(ctx context.Context, connector driver.Connector) (bool, error) {

@@ -101,7 +101,7 @@ func TestRefusedLoginsNameUserAndField(t *testing.T) {
 		1044: `user "prewarm" may not use database "shops"`,
 		1049: `there is no database "shops"`,
 	} {
-		err := loginError("main", cfg, &mysql.MySQLError{Number: number, SQLState: [5]byte{'2', '8', '0', '0', '0'}, Message: "no"})
+		err := loginError(place{"main", "sources.main", "sources.main.dsn"}, cfg, &mysql.MySQLError{Number: number, SQLState: [5]byte{'2', '8', '0', '0', '0'}, Message: "no"})
 		require.ErrorContains(t, err, want)
 		require.NotContains(t, err.Error(), "geheim")
 		require.True(t, Definitive(err))

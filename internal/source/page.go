@@ -20,7 +20,7 @@ type Page struct {
 // ReadPage visits up to limit rows of (after, to] in the order of `by`. An error of visit ends the page and is returned as
 // it is.
 func (b *Bound) ReadPage(ctx context.Context, shop, after, to string, limit int, visit Visit) (Page, error) {
-	return b.readPage(ctx, nil, b.selects, shop, after, to, limit, visit)
+	return b.readPage(ctx, b.session, b.selects, shop, after, to, limit, visit)
 }
 
 // ReadKeys is ReadPage for those who need keys alone: columns that are not in the key are NULL.
