@@ -86,6 +86,7 @@ type Deps struct {
 	Alerts  Alerts
 	History History
 	Audits  Audits
+	Roles   map[string]string // what the caches are for, by their names
 	Journal Journal
 	Reports Reports
 	Changes Changes

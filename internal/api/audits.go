@@ -63,13 +63,14 @@ type Audit struct {
 
 // AuditCounts are what an audit found in one cache.
 type AuditCounts struct {
-	Keys        int64 `json:"keys" doc:"that should be there"`
-	Missing     int64 `json:"missing"`
-	Different   int64 `json:"different"`
-	Extra       int64 `json:"extra"`
-	WrongExpiry int64 `json:"wrong_expiry"`
-	Repaired    int64 `json:"repaired"`
-	Changing    int64 `json:"changing"`
+	Role        string `json:"role,omitempty" doc:"what the cache is for, as it is configured"`
+	Keys        int64  `json:"keys" doc:"that should be there"`
+	Missing     int64  `json:"missing"`
+	Different   int64  `json:"different"`
+	Extra       int64  `json:"extra"`
+	WrongExpiry int64  `json:"wrong_expiry"`
+	Repaired    int64  `json:"repaired"`
+	Changing    int64  `json:"changing"`
 }
 
 // AuditFinding is one key that was wrong.
@@ -131,7 +132,7 @@ func (a *API) audits(h huma.API) {
 			}
 			d := AuditDetail{auditOf(x), map[string]AuditCounts{}, make([]AuditFinding, len(found))}
 			for name, c := range x.Caches {
-				d.Caches[name] = AuditCounts(c)
+				d.Caches[name] = AuditCounts{a.deps.Roles[name], c.Keys, c.Missing, c.Different, c.Extra, c.WrongExpiry, c.Repaired, c.Changing}
 			}
 			for i, f := range found {
 				d.Findings[i] = AuditFinding{f.Kind, f.ShopID, f.Dataset, f.Key, f.Detail, f.Repaired}

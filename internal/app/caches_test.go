@@ -27,7 +27,7 @@ func (c *cluster) another(placement string, args ...string) (big *redis.Client) 
 			return strings.Contains(big.ClusterInfo(c.t.Context()).Val(), "cluster_state:ok")
 		})
 	}
-	c.rewrite("ledger:", fmt.Sprintf("caches: {big: {url: %q%s}}\n%s\nledger:", strings.TrimSuffix(server.URL, "/0"), cluster, placement))
+	c.rewrite("ledger:", fmt.Sprintf("caches: {big: {url: %q%s, role: key accounts, size: 64GiB}}\n%s\nledger:", strings.TrimSuffix(server.URL, "/0"), cluster, placement))
 	return big
 }
 
@@ -125,6 +125,7 @@ func TestWhatIsPlacedByRulesIsWarmedKeptRightAndAuditedThere(t *testing.T) {
 	}
 	all, rest := expect(t, c.source, 1001).keys()+1, expect(t, c.source, 1002).keys()-1
 	require.Equal(t, []any{float64(all), 1., 1., 2.}, counts("big"))
+	require.Equal(t, "key accounts", got["caches"].(map[string]any)["big"].(map[string]any)["role"])
 	require.Equal(t, []any{float64(rest), 0., 1., 1.}, counts("main"))
 	right()
 	metrics := p.get(t, "/metrics")

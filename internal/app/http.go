@@ -31,7 +31,7 @@ func (a *App) serve() (err error) {
 		Intake: a.intake, Runs: runs{a.ledger, a.intake, a.leases, judge}, Plans: judge, Health: health{a}, Width: width{a}, Alerts: alerts{a.ledger, a.alerts, a.courier}, History: &a.evening, Journal: a.ledger,
 		Board: board.Handler(), Login: board.Login(), Monitor: a.monitor(false), MonitorReadOnly: a.monitor(true),
 		Shops:  shopSettings{a},
-		Audits: audits{a}, Datasets: a.datasetNames(),
+		Audits: audits{a}, Roles: a.cfg.CacheRoles(), Datasets: a.datasetNames(),
 		Reports: reports{a},
 		Changes: changes{a.fresh.intake, a.ledger},
 		Around:  a.tracer.HTTP,

@@ -46,15 +46,17 @@ func (a *App) signals() *guard.Watch {
 		a.watchReplica(w, add, name, db)
 	}
 	redises := map[string]redis.UniversalClient{"queue": a.queueDB}
+	sizes := map[string]int64{}
 	for name, client := range a.caches.All() {
 		redises[a.cfg.CacheField(name)] = client
+		sizes[a.cfg.CacheField(name)] = int64(a.cfg.CacheServers()[name].Size)
 	}
 	for name, db := range redises {
 		of := func(read func(context.Context, redis.UniversalClient) (float64, error)) guard.Reader {
 			return func(ctx context.Context) (float64, error) { return read(ctx, db) }
 		}
 		add(guard.RedisLatency(name), of(guard.ReadRedisLatency))
-		add(guard.RedisMemory(name), of(guard.ReadRedisMemory))
+		add(guard.RedisMemory(name), func(ctx context.Context) (float64, error) { return guard.ReadRedisMemory(ctx, db, sizes[name]) })
 		add(guard.RedisBlocked(name), of(guard.ReadRedisBlocked))
 		if name != "queue" {
 			evictions := &guard.RedisEvictionsReader{}

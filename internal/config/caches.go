@@ -24,6 +24,17 @@ func (c Config) CacheServers() map[string]Redis {
 	return all
 }
 
+// CacheRoles are what the caches are for, by their names, as far as somebody said.
+func (c Config) CacheRoles() map[string]string {
+	roles := map[string]string{}
+	for name, r := range c.CacheServers() {
+		if r.Role != "" {
+			roles[name] = r.Role
+		}
+	}
+	return roles
+}
+
 // CacheField is the field that describes a cache, for messages.
 func (c Config) CacheField(name string) string {
 	if _, ok := c.Caches[name]; !ok && name == MainCache {
@@ -53,6 +64,7 @@ func (p *problems) caches(c Config) {
 	if c.Cache != nil {
 		p.redis("cache", *c.Cache)
 		p.noEviction("cache", *c.Cache)
+		p.described("cache", *c.Cache)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Caches)) {
 		field := "caches." + name
@@ -61,6 +73,7 @@ func (p *problems) caches(c Config) {
 		}
 		p.redis(field, c.Caches[name])
 		p.noEviction(field, c.Caches[name])
+		p.described(field, c.Caches[name])
 	}
 }
 

@@ -37,6 +37,8 @@ type Redis struct {
 	PasswordFile  string   `yaml:"password_file,omitempty"`  // read at start
 	TLS           *TLS     `yaml:"tls,omitempty"`            // for a private CA or client certificates; with rediss://
 	AllowEviction bool     `yaml:"allow_eviction,omitempty"` // queue only: start although maxmemory-policy is not noeviction
+	Role          string   `yaml:"role,omitempty"`           // caches only: what it is for, in a few words; shown where the cache is
+	Size          Size     `yaml:"size,omitempty"`           // caches only: memory that may be counted on there, over all masters; 0: what the server says
 }
 
 // TLS names certificates for a server or a client.

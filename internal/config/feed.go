@@ -57,6 +57,7 @@ func (p *problems) feed(c Config) {
 	}
 	if f.Stream.Redis != nil {
 		p.redis("feed.stream.redis", *f.Stream.Redis)
+		p.undescribed("feed.stream.redis", *f.Stream.Redis)
 		p.noEviction("feed.stream.redis", *f.Stream.Redis)
 	}
 }

@@ -18,6 +18,12 @@ func setText(dst reflect.Value, text string) (wrong string) {
 			return "must be a duration such as 30s, 10m or 1h30m"
 		}
 		dst.SetInt(int64(v))
+	case dst.Type() == sizeType:
+		v, ok := ParseSize(text)
+		if !ok {
+			return "must be a size such as 8GiB or 512MiB"
+		}
+		dst.SetInt(int64(v))
 	case dst.Kind() == reflect.String:
 		dst.SetString(text)
 	case dst.Kind() == reflect.Bool:

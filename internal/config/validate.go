@@ -24,6 +24,7 @@ const (
 func (c Config) Validate() error {
 	var p problems
 	p.redis("queue", c.Queue)
+	p.undescribed("queue", c.Queue)
 	p.caches(c)
 	p.dsn("ledger.dsn", c.Ledger.DSN, true)
 	p.mysql("ledger", c.Ledger.DSN, c.Ledger.Password, c.Ledger.TLS)

@@ -116,6 +116,24 @@ func TestCanaryMeasuresAndATimeoutIsAReading(t *testing.T) {
 	require.ErrorContains(t, err, "canary")
 }
 
+func TestTheMemoryThatMayBeCountedOn(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		m    Memory
+		size int64
+		want float64
+	}{
+		"no limit is known":                  {Memory{Used: 100}, 0, 0},
+		"what the server allows":             {Memory{Used: 100, Fullest: 0.5}, 0, 0.5},
+		"a size less than that":              {Memory{Used: 100, Fullest: 0.5}, 125, 0.8},
+		"a size beyond it":                   {Memory{Used: 100, Fullest: 0.5}, 1000, 0.5},
+		"a size, and no limit is known":      {Memory{Used: 100}, 1000, 0.1},
+		"a size, and a full master of a few": {Memory{Used: 100, Fullest: 0.9}, 400, 0.9},
+	} {
+		require.InDelta(t, c.want, c.m.Share(c.size), 1e-9, name)
+	}
+}
+
 func TestRedisReaders(t *testing.T) {
 	t.Parallel()
 	server := testenv.OwnRedis(t, "--maxmemory", "4mb", "--maxmemory-policy", "allkeys-lru")
@@ -130,15 +148,18 @@ func TestRedisReaders(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, rate, "there is no rate on the first reading")
 
-	used, err := ReadRedisMemory(t.Context(), db)
+	used, err := ReadRedisMemory(t.Context(), db, 0)
 	require.NoError(t, err)
 	require.Greater(t, used, 0.05)
 	for i := range 600 {
 		require.NoError(t, db.Set(t.Context(), fmt.Sprint("k", i), make([]byte, 16<<10), 0).Err())
 	}
-	full, err := ReadRedisMemory(t.Context(), db)
+	full, err := ReadRedisMemory(t.Context(), db, 0)
 	require.NoError(t, err)
 	require.Greater(t, full, 0.9)
+	twice, err := ReadRedisMemory(t.Context(), db, 2<<20)
+	require.NoError(t, err)
+	require.Greater(t, twice, 1.8, "half of maxmemory may be counted on")
 	rate, err = evictions.Read(t.Context(), db, began.Add(2*time.Second))
 	require.NoError(t, err)
 	require.Greater(t, rate, 10.0, "600 keys of 16 KiB do not fit into 4 MiB")

@@ -6,8 +6,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// RedisMemory is the share of maxmemory that is in use, or of the machine's memory if there is no maxmemory. Warming is
-// what fills it, and what does not fit any more evicts keys of the live service or is refused. Stale means hold.
+// RedisMemory is the share in use of the memory that may be counted on: of maxmemory (without it of the machine's memory) or of
+// the configured size, whichever is fuller. Warming is what fills it, and what does not fit any more evicts keys of
+// the live service or is refused. Stale means hold.
 func RedisMemory(which string) *Gauge {
 	return &Gauge{Name: "redis_memory{" + which + "}", Limits: RedisMemoryLimits(), Show: percent}
 }
@@ -16,10 +17,29 @@ func RedisMemory(which string) *Gauge {
 // goes on at its width.
 func RedisMemoryLimits() Limits { return Limits{Hold: 0.85, Stop: 0.95} }
 
-// ReadRedisMemory reads it; in a cluster of the fullest master.
-func ReadRedisMemory(ctx context.Context, db redis.UniversalClient) (float64, error) {
-	most := 0.0
-	err := eachInfo(ctx, db, "memory", func(_ string, info map[string]string) error {
+// ReadRedisMemory reads it. size is the memory that may be counted on over all masters, in bytes; 0: nobody said.
+func ReadRedisMemory(ctx context.Context, db redis.UniversalClient, size int64) (float64, error) {
+	m, err := ReadMemory(ctx, db)
+	return m.Share(size), err
+}
+
+// Memory is how a Redis, or the masters of a cluster together, uses its memory.
+type Memory struct {
+	Used    float64 // bytes
+	Fullest float64 // the greatest share in use, over the masters, of maxmemory or of the machine
+}
+
+// Share is the share in use of what may be counted on.
+func (m Memory) Share(size int64) float64 {
+	if size <= 0 {
+		return m.Fullest
+	}
+	return max(m.Fullest, m.Used/float64(size))
+}
+
+// ReadMemory reads it.
+func ReadMemory(ctx context.Context, db redis.UniversalClient) (m Memory, err error) {
+	err = eachInfo(ctx, db, "memory", func(_ string, info map[string]string) error {
 		used, err := infoNumber(info, "used_memory")
 		if err != nil {
 			return err
@@ -31,10 +51,11 @@ func ReadRedisMemory(ctx context.Context, db redis.UniversalClient) (float64, er
 		if err != nil {
 			return err
 		}
+		m.Used += used
 		if limit > 0 {
-			most = max(most, used/limit)
+			m.Fullest = max(m.Fullest, used/limit)
 		}
 		return nil
 	})
-	return most, err
+	return m, err
 }
