@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,9 +17,11 @@ import (
 	"github.com/prewarm-go/prewarm/internal/cache"
 	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/dataset"
+	"github.com/prewarm-go/prewarm/internal/guard"
 	"github.com/prewarm-go/prewarm/internal/lease"
 	"github.com/prewarm-go/prewarm/internal/ledger"
 	"github.com/prewarm-go/prewarm/internal/load"
+	"github.com/prewarm-go/prewarm/internal/pace"
 	"github.com/prewarm-go/prewarm/internal/redisconn"
 	"github.com/prewarm-go/prewarm/internal/source"
 )
@@ -29,6 +32,27 @@ type nowhere struct{ load.Ledger }
 func (nowhere) Checkpoint(context.Context, ledger.Unit, []ledger.Reject) error { return nil }
 func (nowhere) Finish(context.Context, ledger.Unit, []ledger.Reject) (ledger.Settled, error) {
 	return ledger.StillOpen, nil
+}
+
+// alone sizes pages as the product does while nobody else reads the source.
+type alone struct {
+	policy config.Policy
+	mu     sync.Mutex
+	pager  pace.Pager
+}
+
+func (a *alone) Rows(string, string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.pager.Rows
+}
+
+func (a *alone) Read(r load.PageRead) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	po := a.policy
+	a.pager, _ = a.pager.Next(pace.Page{Rows: r.Rows, Bytes: r.Bytes, Time: r.Time}, guard.Grow,
+		pace.Pages{Target: po.PageTime, Bytes: po.PageBytes, Min: po.PageRowsMin, Max: po.PageRowsMax, Alone: po.PageRows})
 }
 
 // line is the product's pipeline in this process: one slot without its queue, so that parts of it can be left out.
@@ -71,7 +95,8 @@ func (s *stand) line(ctx context.Context, without string) (l *line, err error) {
 	l.leases = lease.New(l.queue, 5*time.Minute)
 	po := config.Defaults().Policy
 	l.loader = &load.Loader{Ledger: l.store, Cache: cache.New(l.cache), Metrics: load.NewMetrics(prometheus.NewRegistry(), nil),
-		Limits: load.Limits{PageRows: po.PageRows, PageBytes: po.PageBytes, MaxRejects: po.MaxRejects}}
+		Limits: load.Limits{PageRows: po.PageRows, PageBytes: po.PageBytes, MaxRejects: po.MaxRejects},
+		Sizes:  &alone{policy: po, pager: pace.Pager{}.First(po.PageRows, pace.Pages{})}}
 	switch without {
 	case "no_ledger":
 		l.loader.Ledger = nowhere{}
