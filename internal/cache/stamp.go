@@ -140,6 +140,19 @@ func (s *Stamp) compare(answer string) error {
 	return nil
 }
 
+// Keep gives a run's mark the expiry that a page's stamp would give it, on every node: keys whose expiry has moved must not outlive
+// what vouches for them. A mark that is not there is not made.
+func (w *Writer) Keep(ctx context.Context, m RunMark, e Expiry) error {
+	pipe := w.client.Pipeline()
+	for _, tag := range w.tags() {
+		pipe.PExpireAt(ctx, m.key(tag), e.Until)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("keep the mark of run %s in the cache: %w", m.Run, err)
+	}
+	return nil
+}
+
 // Stamps are the stamps of the units of runs, the lowest of all nodes; a unit that has none on one of them is left out.
 func (w *Writer) Stamps(ctx context.Context, marks []RunMark) ([]map[int]int64, error) {
 	tags, pipe := w.tags(), w.client.Pipeline()

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/prewarm-go/prewarm/internal/testenv"
@@ -49,6 +50,23 @@ func TestAStampVouchesForThePagesBeforeIt(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, stamps[0], "the proof of the loss stays")
 	require.NoError(t, stamped(t, w, 7, StampValue(3, 1), 0), "begun anew")
+}
+
+func TestAMarkIsKeptOnEveryNodeAndNeverMade(t *testing.T) {
+	t.Parallel()
+	_, cluster := cluster(t, 3)
+	for name, client := range map[string]redis.UniversalClient{"redis": open(t, testenv.Redis(t).URL), "cluster": cluster} {
+		w, kept := New(client), Expiry{Until: time.Now().Add(5 * time.Hour)}
+		require.NoError(t, stamped(t, w, 7, StampValue(1, 1), 0), name)
+		require.NoError(t, w.Keep(t.Context(), RunMark{"r", 1}, kept), name)
+		require.NoError(t, w.Keep(t.Context(), RunMark{"r", 2}, kept), name)
+		for _, tag := range w.tags() {
+			at, err := client.PExpireTime(t.Context(), RunMark{"r", 1}.key(tag)).Result()
+			require.NoError(t, err)
+			require.Equal(t, kept.Until.UnixMilli(), at.Milliseconds(), name)
+			require.Zero(t, client.Exists(t.Context(), RunMark{"r", 2}.key(tag)).Val(), name)
+		}
+	}
 }
 
 func TestTagsLieOverAllSlots(t *testing.T) {

@@ -55,6 +55,9 @@ func (t *task) carry(ctx context.Context) (settled ledger.Settled, done bool, er
 	case why != "":
 		return ledger.StillOpen, false, t.Ledger.Reopen(ctx, t.Unit, why)
 	}
+	if err := t.keep(ctx); err != nil {
+		return ledger.StillOpen, false, err
+	}
 	settled, err = t.Ledger.Carried(ctx, t.Unit, fmt.Sprintf("of %d keys of %s, found in the cache in %s; %d that look alike were left alone",
 		found.Moved, t.Unit.Dataset, time.Since(began).Round(time.Millisecond), found.Alike))
 	return settled, true, err
@@ -148,6 +151,9 @@ func (t *task) touch(ctx context.Context) error {
 		}
 		after = got.Last
 	}
+	if err := t.keep(ctx); err != nil {
+		return err
+	}
 	return t.Ledger.Touched(ctx, t.Unit)
 }
 
@@ -168,7 +174,18 @@ func (t *task) touchWhole(ctx context.Context) (ledger.Settled, error) {
 	if err := t.write(ctx, p); err != nil {
 		return ledger.StillOpen, err
 	}
+	if err := t.keep(ctx); err != nil {
+		return ledger.StillOpen, err
+	}
 	return t.Ledger.Finish(ctx, t.Unit, nil)
+}
+
+// keep has the run's mark live as long as the keys that were moved. Without it the reconciliation would take all that the run has
+// written for lost once the end has come that it had before.
+func (t *task) keep(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, writeTime(0))
+	defer cancel()
+	return t.Cache.Keep(bounded, mark(t.Unit), t.Expiry)
 }
 
 // touch moves the expiry of a row's key. A row without a key was rejected when it was loaded.

@@ -101,6 +101,16 @@ func (e *env) allMoved(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, e.expiry.At([]byte(key)).UnixMilli(), at.Milliseconds(), key)
 	}
+	e.marked(t)
+}
+
+// marked: what vouches for the run lives as long as its keys.
+func (e *env) marked(t *testing.T) {
+	t.Helper()
+	marks, err := e.redis.Keys(t.Context(), "prewarm:{18}:mark:*").Result()
+	require.NoError(t, err)
+	require.Len(t, marks, 1)
+	e.requireExpiry(t, marks[0], cache.Expiry{Until: e.expiry.Until.Truncate(time.Millisecond)})
 }
 
 func TestAnOverrunIsCarriedWithoutReadingTheSource(t *testing.T) {

@@ -61,6 +61,7 @@ type Cache interface {
 	ChangedSince(ctx context.Context, of cache.Watched, since int64, keys []string) (seq int64, changed []string, err error)
 	Size(ctx context.Context) (keys int64, ok bool, err error)
 	Extend(ctx context.Context, x cache.Extension) (cache.Extended, error)
+	Keep(ctx context.Context, m cache.RunMark, e cache.Expiry) error
 }
 
 // Streamer begins a stream of pages.
@@ -277,11 +278,14 @@ func (t *task) stamp(u ledger.Unit, p *page) (ledger.Unit, error) {
 	}
 	if p.batch.Len() > 0 {
 		stamp := cache.StampValue(u.Claim, u.Pages)
-		p.batch.Stamp = &cache.Stamp{RunMark: cache.RunMark{Run: u.RunID, Epoch: u.Epoch}, Unit: u.Unit, Value: stamp, Known: u.Marked, Of: t.watched()}
+		p.batch.Stamp = &cache.Stamp{RunMark: mark(u), Unit: u.Unit, Value: stamp, Known: u.Marked, Of: t.watched()}
 		u.Marked = stamp
 	}
 	return u, nil
 }
+
+// mark is what vouches for a unit's run in the cache.
+func mark(u ledger.Unit) cache.RunMark { return cache.RunMark{Run: u.RunID, Epoch: u.Epoch} }
 
 // write writes a page at once.
 func (t *task) write(ctx context.Context, p *page) error {

@@ -278,6 +278,7 @@ func TestTouchOfAWholeDatasetOverwritesNothing(t *testing.T) {
 			_, err = e.Load(t.Context(), j)
 			require.NoError(t, err)
 			e.requireValue(t, written, `"theirs"`) // and the new expiry
+			e.marked(t)
 			require.EqualValues(t, 3, e.unit(t, j).RowsDone)
 		})
 	}

@@ -22,7 +22,7 @@
 //
 // The ghost (ghost_test.go) sees every row that the ledger changes and every command that Redis serves:
 //   - a run that becomes ready has all of its units done and all of its rows in the cache, as new as when its epoch
-//     began and for long enough; and so it is at the end;
+//     began and for long enough, and its mark as long; and so it is at the end;
 //   - cursors and claims never go back, epochs and states move as the ledger's diagrams say, older epochs stand still;
 //   - a unit is claimed by its newest task only and written by its newest claim only, but for expiries that another carries;
 //   - no run gets a shop's lease while another trusts it, and nobody writes without trust;

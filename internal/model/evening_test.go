@@ -29,7 +29,7 @@ func evening(t *testing.T, db *database, m *mutation, steps []step, trace bool) 
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{began: time.Now(), mut: m, tracing: trace, db: db, log: slog.New(slog.DiscardHandler)}
 		w.redis = &redisServer{w: w, keys: map[string]stored{}}
-		w.cache = &cacheServer{w: w, rows: map[string]cached{}, marks: map[string]map[string]int64{}}
+		w.cache = &cacheServer{w: w, rows: map[string]cached{}, marks: map[string]mark{}}
 		w.queue = &taskQueue{w: w, tasks: map[string]*task{}}
 		w.ghost = newGhost(w, newTables(w))
 		w.alert = alert.New(alert.Config{Log: w.log})

@@ -170,6 +170,11 @@ func (g *ghost) cold(r *runRow) string {
 			return fmt.Sprintf("run %s is ready and row %s expires before the broadcast has ended", shortRun(r.id), key)
 		}
 	}
+	for key, m := range g.w.cache.marks {
+		if !g.flushed && strings.HasSuffix(key, fmt.Sprintf(":mark:%s.%d", r.id, r.epoch)) && m.until < time.UnixMicro(r.ends).Add(afterEnd).UnixMilli() {
+			return fmt.Sprintf("run %s is ready and its mark expires before the broadcast has ended", shortRun(r.id))
+		}
+	}
 	return ""
 }
 

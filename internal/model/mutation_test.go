@@ -12,9 +12,9 @@ import (
 
 // mutation is a fault that is put into the protocol, to see that the model finds it.
 type mutation struct {
-	name                                         string
-	replace                                      []string // in the ledger's statements: old, new by turns
-	leaseNotRenewed, cursorBeforeWrite, noStrays bool
+	name                                                       string
+	replace                                                    []string // in the ledger's statements: old, new by turns
+	leaseNotRenewed, cursorBeforeWrite, noStrays, marksNotKept bool
 
 	replacer *strings.Replacer
 	met      bool // a statement was changed
@@ -59,6 +59,7 @@ var mutations = []mutation{
 	{name: "missing flags are not set", replace: []string{"'failed', 'cancelled') AND r.ends_us >", "'failed', 'cancelled') AND 1 = 0 AND r.ends_us >"}},
 	{name: "a moved end leaves the expiry", replace: []string{"UPDATE units SET touch = 1", "UPDATE units SET touch = 0"}},
 	{name: "a moved end is recorded and not carried out", replace: []string{"carries = 1, state = 'waiting', attempts = 0", "carries = 1, touch = 0, state = 'waiting', attempts = 0", "OR (u.state = 'done' AND u.touch = 1)", "OR (1 = 0)", "u.state = 'done' AND u.touch = 1 AND NOT EXISTS", "u.state = 'done' AND 1 = 0 AND NOT EXISTS"}},
+	{name: "a moved end leaves the mark", marksNotKept: true},
 	{name: "a shorter broadcast shortens the keys", replace: []string{"THEN 1 ELSE 0 END FROM runs r WHERE r.shop_id = ?", "THEN 0 ELSE 0 END FROM runs r WHERE r.shop_id = ?"}},
 	{name: "what the cache has lost is not looked for", replace: []string{"AND marked > 0", "AND marked < 0"}},
 }

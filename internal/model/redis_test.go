@@ -16,6 +16,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/prewarm-go/prewarm/internal/redisconn"
 )
 
 // redisServer is what the model needs of the queue's Redis: the leases and the ready flags, and what expires of them.
@@ -289,7 +291,21 @@ func shopOf(key string) string {
 type cacheServer struct {
 	w     *world
 	rows  map[string]cached
-	marks map[string]map[string]int64 // stamps, by key and unit
+	marks map[string]mark
+}
+
+// mark are the stamps of a run's epoch, by unit.
+type mark struct {
+	stamps map[string]int64
+	until  int64 // Unix milliseconds
+}
+
+// mark is what is left of a mark.
+func (r *cacheServer) mark(key string) mark {
+	if m, ok := r.marks[key]; ok && m.until > time.Now().UnixMilli() {
+		return m
+	}
+	return mark{stamps: map[string]int64{}}
 }
 
 type cached struct {
@@ -303,6 +319,10 @@ func (r *cacheServer) serve(ctx context.Context, cmds []redis.Cmder) error {
 	switch cmds[0].Name() {
 	case "hgetall":
 		return r.w.gate(ctx, toCache, "cache: read marks", func() { r.read(cmds) })
+	case "pexpireat":
+		if strings.HasPrefix(text(cmds[0].Args()[1]), redisconn.Own) {
+			return r.w.gate(ctx, toCache, "cache: keep a mark", func() { r.keep(cmds[0]) })
+		}
 	case "info", "scan":
 		return r.w.gate(ctx, toCache, "cache: "+cmds[0].Name(), func() { r.tell(cmds[0]) })
 	case "eval":
@@ -357,27 +377,35 @@ type stamp struct {
 	cmd          *redis.Cmd
 	key, unit    string
 	value, known int64
+	until        int64
 	was          string // the reply, with the number of the newest change
 }
 
 func stampOf(c redis.Cmder) *stamp {
 	args := c.Args()
-	return &stamp{cmd: c.(*redis.Cmd), key: text(args[3]), unit: text(args[5]), value: number(args[6]), known: number(args[7])}
+	return &stamp{cmd: c.(*redis.Cmd), key: text(args[3]), unit: text(args[5]), value: number(args[6]), known: number(args[7]), until: number(args[8])}
 }
 
 // stamp does what stamp.lua does.
 func (r *cacheServer) stamp(s *stamp) {
-	have, ok := r.marks[s.key][s.unit]
+	m := r.mark(s.key)
+	have, ok := m.stamps[s.unit]
 	if ok {
 		s.was = strconv.FormatInt(have, 10)
 	}
 	if have < s.known {
 		return
 	}
-	if r.marks[s.key] == nil {
-		r.marks[s.key] = map[string]int64{}
+	m.stamps[s.unit], m.until = s.value, s.until
+	r.marks[s.key] = m
+}
+
+// keep gives a mark that is there another expiry.
+func (r *cacheServer) keep(c redis.Cmder) {
+	key := text(c.Args()[1])
+	if m := r.mark(key); len(m.stamps) > 0 && !r.w.mut.marksNotKept {
+		r.marks[key] = mark{m.stamps, number(c.Args()[2])}
 	}
-	r.marks[s.key][s.unit] = s.value
 }
 
 // tell says how many keys there are, or all that match a prefix at once.
@@ -415,7 +443,7 @@ func (r *cacheServer) extend(c redis.Cmder) {
 func (r *cacheServer) read(cmds []redis.Cmder) {
 	for _, c := range cmds {
 		fields := map[string]string{}
-		for unit, value := range r.marks[text(c.Args()[1])] {
+		for unit, value := range r.mark(text(c.Args()[1])).stamps {
 			fields[unit] = strconv.FormatInt(value, 10)
 		}
 		c.(*redis.MapStringStringCmd).SetVal(fields)
