@@ -73,7 +73,12 @@ type verdict struct {
 	have have
 	kind Kind
 	what string
+
+	moved bool // how long the key is needed has changed since it was looked at
 }
+
+// twice: it is as it was when it looked wrong, so that what is wrong is a finding.
+func (v verdict) twice() bool { return !v.moved && v.now.same(v.want) }
 
 // settle looks at keys of one place again. What is wrong as before is a finding.
 func (a *Auditor) settle(ctx context.Context, some []suspect) error {
@@ -90,7 +95,7 @@ func (a *Auditor) settle(ctx context.Context, some []suspect) error {
 	for _, v := range verdicts {
 		switch {
 		case v.kind == "":
-		case v.now.same(v.want):
+		case v.twice():
 			a.tally(v.place, func(f *Findings) {
 				f.count(v.kind)
 				if a.Repair {
@@ -112,7 +117,8 @@ func (a *Auditor) settle(ctx context.Context, some []suspect) error {
 	return nil
 }
 
-// verdicts reads rows and keys again and judges them.
+// verdicts reads rows and keys again and judges them, by when they should expire as the ledger has it then. In a repair whoever has
+// moved expiries since the ledger was asked has written to the keys as well.
 func (a *Auditor) verdicts(ctx context.Context, on pipeliner, some []suspect) ([]verdict, error) {
 	p := some[0].place
 	wants := make([]want, len(some))
@@ -132,10 +138,15 @@ func (a *Auditor) verdicts(ctx context.Context, on pipeliner, some []suspect) ([
 	if err != nil {
 		return nil, err
 	}
-	verdicts := make([]verdict, len(some))
+	moved, moving, err := p.again(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	verdicts, judged := make([]verdict, len(some)), *p
+	judged.moving = moving
 	for i, s := range some {
-		kind, what := a.judge(p, wants[i], haves[i])
-		verdicts[i] = verdict{s, wants[i], haves[i], kind, what}
+		kind, what := a.judge(&judged, wants[i], haves[i])
+		verdicts[i] = verdict{s, wants[i], haves[i], kind, what, moved}
 	}
 	return verdicts, nil
 }
@@ -153,7 +164,7 @@ func (a *Auditor) repair(ctx context.Context, some []suspect) (verdicts []verdic
 		}
 		_, err = tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 			for _, v := range verdicts {
-				if v.kind != "" && v.now.same(v.want) {
+				if v.kind != "" && v.twice() {
 					v.mend(ctx, pipe)
 				}
 			}

@@ -10,7 +10,8 @@
 //	                                         ▼
 //	                                     a finding, and its repair
 //
-// Rows and values change while they are compared. So nothing is called wrong that was not wrong twice against the same row, and
+// Rows and values change while they are compared, and so do the ends of broadcasts. So nothing is called wrong that was not wrong
+// twice against the same row, nor by an end that has moved meanwhile, and
 // a repair is written only if nobody has written to its key since it was read: WATCH, read the row, read the key, MULTI. The
 // reading of the cache shares no code with the writing of it.
 //
@@ -25,6 +26,7 @@ import (
 	"database/sql"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -160,10 +162,10 @@ type Shop struct {
 	Ends time.Time // until when its keys must not have expired
 	// Former are the ends that keys may have been written for before. They tell prewarm's keys in `write: missing`.
 	Former []time.Time
-	// Until are Ends and Former by the dataset's name; nil: those above are of all.
-	Until map[string]ledger.Ends
 	// Moving says that expiries are being changed from a former end to Ends: both are right.
 	Moving bool
+	// Now tells these three of a dataset, when it is begun and again whenever keys that looked wrong are judged; nil: they stay as they are.
+	Now func(ctx context.Context, dataset string) (State, error)
 	// Datasets that the shop has; nil: all of the Auditor's.
 	Datasets map[string]bool
 	// In is the cache that each dataset is in, by the dataset's name; nil: the Auditor's.
@@ -172,6 +174,14 @@ type Shop struct {
 	Parts map[string]source.Part
 	// Ranges, if not nil, are the only ones that are compared of datasets that are read in pages, by the dataset's name.
 	Ranges map[string][]Range
+}
+
+// State is how long the keys of a shop's dataset are needed at a moment. Ends are read first: while nothing moves behind that, the
+// keys have them.
+type State struct {
+	ledger.Ends
+	Moving bool
+	Cold   bool // the shop is not warm any more: nothing can be said of its keys
 }
 
 // Cache is one of several.
@@ -191,6 +201,26 @@ type place struct {
 	shop   string
 	expiry cache.Expiry
 	moving bool
+	now    func(ctx context.Context, dataset string) (State, error)
+}
+
+func (a *Auditor) expiry(e ledger.Ends) cache.Expiry {
+	return cache.Expiry{Until: e.Needed, Former: e.Former, Jitter: a.Jitter}
+}
+
+// again asks how long a place's keys are needed, behind a look at them, and takes it over. moved: it is not what they were looked
+// at for. While it is, keys that were moving before the look or are moving behind it may have a former expiry.
+func (p *place) again(ctx context.Context, a *Auditor) (moved, moving bool, err error) {
+	if p.now == nil {
+		return false, p.moving, nil
+	}
+	s, err := p.now(ctx, p.d.Spec().Name)
+	if err != nil || s.Cold {
+		return s.Cold, true, err
+	}
+	was := p.expiry
+	p.expiry, moving, p.moving = a.expiry(s.Ends), p.moving || s.Moving, s.Moving
+	return !p.expiry.Until.Equal(was.Until) || !slices.EqualFunc(p.expiry.Former, was.Former, time.Time.Equal), moving, nil
 }
 
 // Shop compares what a shop's datasets hold with what is cached. What looks wrong is put aside; Extras or Rest says what it is.
@@ -204,11 +234,17 @@ func (a *Auditor) Shop(ctx context.Context, s Shop) error {
 		if s.In != nil {
 			in = s.In[spec.Name]
 		}
-		ends := ledger.Ends{Needed: s.Ends, Former: s.Former}
-		if s.Until != nil {
-			ends = s.Until[spec.Name]
+		state := State{Ends: ledger.Ends{Needed: s.Ends, Former: s.Former}, Moving: s.Moving}
+		if s.Now != nil {
+			var err error
+			if state, err = s.Now(ctx, spec.Name); err != nil {
+				return err
+			}
+			if state.Cold {
+				continue
+			}
 		}
-		p := &place{d: d, part: s.Parts[spec.Name], cache: in, shop: s.ID, moving: s.Moving, expiry: cache.Expiry{Until: ends.Needed, Former: ends.Former, Jitter: a.Jitter}}
+		p := &place{d: d, part: s.Parts[spec.Name], cache: in, shop: s.ID, moving: state.Moving, now: s.Now, expiry: a.expiry(state.Ends)}
 		a.places = append(a.places, p)
 		ranges := []Range{{From: p.part.From, To: p.part.To}}
 		if s.Ranges != nil && spec.Paged() {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prewarm-go/prewarm/internal/audit"
 	"github.com/prewarm-go/prewarm/internal/dataset"
+	"github.com/prewarm-go/prewarm/internal/ledger"
 	"github.com/prewarm-go/prewarm/internal/testenv"
 )
 
@@ -159,6 +160,76 @@ func TestWhileExpiriesAreMovedTheFormerOnesAreRight(t *testing.T) {
 	require.NoError(t, a.Shop(t.Context(), s))
 	require.NoError(t, a.Rest(t.Context()))
 	require.EqualValues(t, 18+20+3, a.Findings.WrongExpiry)
+}
+
+// moved is a shop whose end moves by an hour when the ledger is asked for the second time. The keys are moved by then, or at that moment,
+// as the ledger is asked: that is behind the look at them.
+func (p *place) moved(t *testing.T, at int) audit.Shop {
+	t.Helper()
+	later, asked := expiry, map[string]int{}
+	later.Until = expiry.Until.Add(time.Hour)
+	move := func() {
+		for key := range p.state(t) {
+			require.NoError(t, p.redis.PExpireAt(t.Context(), key, later.At([]byte(key))).Err())
+		}
+	}
+	if at == 1 {
+		move()
+	} else {
+		for key := range p.state(t) {
+			require.NoError(t, p.redis.PExpireAt(t.Context(), key, expiry.At([]byte(key)).Add(time.Minute)).Err()) // wrong, and so suspect
+		}
+	}
+	return audit.Shop{ID: "1", Now: func(_ context.Context, dataset string) (audit.State, error) {
+		if asked[dataset]++; asked[dataset] == 1 {
+			return audit.State{Ends: ledger.Ends{Needed: expiry.Until, Former: []time.Time{expiry.Until}}}, nil
+		}
+		if at == 2 {
+			move()
+			at = 0
+		}
+		return audit.State{Ends: ledger.Ends{Needed: later.Until, Former: []time.Time{expiry.Until, later.Until}}}, nil
+	}}
+}
+
+func TestAnEndThatMovesMeanwhileIsNotTakenBack(t *testing.T) {
+	t.Parallel()
+	for _, repair := range []bool{true, false} {
+		for at := 1; at <= 2; at++ {
+			t.Run(fmt.Sprintf("repair %v, moved at %d", repair, at), func(t *testing.T) {
+				t.Parallel()
+				p := newPlace(t, testenv.OwnRedis(t).URL, specs)
+				p.seed(t, 1, 100)
+				p.load(t, "1")
+				a := p.auditor(nil)
+				a.Repair = repair
+				require.NoError(t, a.Shop(t.Context(), p.moved(t, at)))
+				require.NoError(t, a.Extras(t.Context()))
+				require.True(t, a.Findings.Clean(), "%+v", a.Findings)
+				later := expiry
+				later.Until = expiry.Until.Add(time.Hour)
+				for key := range p.state(t) {
+					require.Equal(t, later.At([]byte(key)).UnixMilli(), p.redis.PExpireTime(t.Context(), key).Val().Milliseconds(), key)
+				}
+			})
+		}
+	}
+}
+
+func TestOfAShopThatIsNotWarmAnyMoreNothingIsSaidAndNothingRepaired(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, testenv.Redis(t).URL, specs)
+	p.seed(t, 1, 10)
+	a, asked := p.auditor(nil), map[string]int{}
+	a.Repair = true
+	require.NoError(t, a.Shop(t.Context(), audit.Shop{ID: "1", Now: func(_ context.Context, dataset string) (audit.State, error) {
+		asked[dataset]++
+		return audit.State{Ends: ledger.Ends{Needed: expiry.Until}, Cold: asked[dataset] > 1}, nil
+	}}))
+	require.NoError(t, a.Extras(t.Context()))
+	require.True(t, a.Findings.Clean(), "%+v", a.Findings)
+	require.Equal(t, a.Findings.Keys, a.Findings.Changing)
+	require.Empty(t, p.state(t))
 }
 
 func TestOnlyTheGivenRangesAndDatasetsAreCompared(t *testing.T) {

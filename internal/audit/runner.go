@@ -142,7 +142,7 @@ func (w *work) carry(ctx context.Context) error {
 	}
 	w.ShopsTotal = w.ShopsDone + len(shops)
 	for i, s := range shops {
-		if err := w.shop(ctx, s); err != nil {
+		if err := w.shop(ctx, s.ShopID); err != nil {
 			return errors.Join(err, context.Cause(ctx))
 		}
 		w.ShopsDone++
@@ -168,14 +168,22 @@ func (w *work) carry(ctx context.Context) error {
 // part says that not all rows are read, so that keys of no row cannot be told; a run that waits does not wait for them.
 func (w *work) part() bool { return w.Sample < 100 || w.Kind == ledger.AuditReady }
 
-// shop compares one shop, with the datasets that its run has.
-func (w *work) shop(ctx context.Context, s ledger.Warm) error {
+// shop compares one shop, with the datasets that its run has. The ledger is asked at the shop's turn: the list may be hours old.
+func (w *work) shop(ctx context.Context, id string) error {
+	warm, err := w.Ledger.Warm(ctx, id, "")
+	if err != nil {
+		return err
+	}
 	if w.Kind == ledger.AuditReady {
-		if s.ID != w.RunID || s.Epoch != w.Epoch {
+		if len(warm) == 0 || warm[0].ID != w.RunID || warm[0].Epoch != w.Epoch {
 			return errMoved
 		}
-		w.readyAt = s.ReadyAt
+		w.readyAt = warm[0].ReadyAt
 	}
+	if len(warm) == 0 {
+		return nil
+	}
+	s := warm[0]
 	units, err := w.Ledger.Units(ctx, s.ID, s.Epoch)
 	if err != nil {
 		return err
@@ -184,7 +192,8 @@ func (w *work) shop(ctx context.Context, s ledger.Warm) error {
 	if err != nil {
 		return err
 	}
-	shop := Shop{ID: s.ShopID, Until: map[string]ledger.Ends{}, Parts: map[string]source.Part{}, Moving: s.Moving, Datasets: map[string]bool{}, In: map[string]Cache{}}
+	shop := Shop{ID: id, Parts: map[string]source.Part{}, Datasets: map[string]bool{}, In: map[string]Cache{},
+		Now: func(ctx context.Context, dataset string) (State, error) { return w.now(ctx, id, dataset) }}
 	for _, u := range units {
 		if w.Dataset != "" && w.Dataset != u.Dataset || shop.Datasets[u.Dataset] {
 			continue
@@ -193,14 +202,7 @@ func (w *work) shop(ctx context.Context, s ledger.Warm) error {
 		if err != nil {
 			return err
 		}
-		ends, err := w.Ledger.Ends(ctx, s.ShopID, u.Dataset, w.Expire.AfterEnd)
-		if err != nil {
-			return err
-		}
-		if own := s.KeysUntil(w.Expire.AfterEnd); ends.Needed.Before(own) {
-			ends.Needed = own
-		}
-		shop.Until[u.Dataset], shop.Parts[u.Dataset] = ends, kept(parts[u.Dataset])
+		shop.Parts[u.Dataset] = kept(parts[u.Dataset])
 		shop.Datasets[u.Dataset], shop.In[u.Dataset] = true, Cache{u.Cache, client}
 	}
 	if w.Sample < 100 {
@@ -212,6 +214,22 @@ func (w *work) shop(ctx context.Context, s ledger.Warm) error {
 // kept is a part of the ledger as the source reads it.
 func kept(p ledger.Part) source.Part {
 	return source.Part{From: p.From, To: p.To, Column: p.Column, Since: p.Since.Value}
+}
+
+// now is how long the keys of a shop's dataset are needed at this moment.
+func (w *work) now(ctx context.Context, shop, dataset string) (State, error) {
+	ends, err := w.Ledger.Ends(ctx, shop, dataset, w.Expire.AfterEnd)
+	if err != nil {
+		return State{}, err
+	}
+	warm, err := w.Ledger.Warm(ctx, shop, "")
+	if err != nil {
+		return State{}, err
+	}
+	if len(warm) == 0 || ends.Needed.IsZero() {
+		return State{Cold: true}, nil
+	}
+	return State{Ends: ends, Moving: warm[0].Moving}, nil
 }
 
 // sampled is pure: about so many percent of the units of each dataset, at least one.
