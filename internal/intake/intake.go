@@ -331,7 +331,8 @@ func (in *Intake) reschedule(ctx context.Context, run ledger.Run, t ledger.Times
 	if err := in.Ledger.Reschedule(ctx, run, t, requestID); err != nil {
 		return out, err
 	}
-	if out.idle = run.State == ledger.RunReady; out.idle {
+	// A run that is ready and was not announced yet, because its audit has not passed, say, is announced by those who may.
+	if out.idle = run.State == ledger.RunReady; out.idle && !run.FlaggedAt.IsZero() {
 		if err := in.Flags.MoveReady(ctx, run.ShopID, run.BroadcastID, t.StartsAt, t.EndsAt); err != nil {
 			in.Log.WarnContext(ctx, "move ready flag", "run", run.ID, "shop", run.ShopID, "error", err)
 		}

@@ -159,7 +159,8 @@ func (e *env) ready(t *testing.T, run ledger.Run) ledger.Run {
 	run = e.load(t, run, false)
 	require.Equal(t, ledger.RunReady, run.State)
 	require.NoError(t, e.flags.SetReady(t.Context(), cache.Ready{Shop: run.ShopID, Broadcast: run.BroadcastID, Run: run.ID,
-		StartsAt: run.StartsAt, EndsAt: run.EndsAt}))
+		StartsAt: run.StartsAt, EndsAt: run.EndsAt, Rows: 7, Datasets: map[string]time.Time{"users": e.now}, Caches: map[string]string{"users": "east"}}))
+	require.NoError(t, e.Ledger.Flagged(t.Context(), run.ID, run.Epoch))
 	return run
 }
 
@@ -221,14 +222,28 @@ func TestOtherTimesReschedule(t *testing.T) {
 	require.Equal(t, run.PlannedStart.Add(time.Hour), after.PlannedStart)
 
 	e.ready(t, after)
+	was := *e.flag(t, later)
 	latest := moved(later, time.Hour)
 	_, after = e.one(t, Rescheduled, latest)
 	require.Equal(t, ledger.RunReady, after.State)
-	require.True(t, latest.EndsAt.Equal(e.flag(t, latest).EndsAt), "the flag moves along")
+	want := was
+	want.StartsAt, want.EndsAt = latest.StartsAt, latest.EndsAt
+	require.Equal(t, want, *e.flag(t, latest), "the flag moves along, with all that it tells")
 	require.Len(t, e.tasks.units, 2, "both units move the expiry of their keys")
 	for _, u := range e.tasks.units {
 		require.True(t, u.Touch)
 	}
+}
+
+func TestAReadyRunThatIsNotAnnouncedYetIsNotAnnouncedByItsMove(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	_, run := e.one(t, Accepted, e.broadcast("1001"))
+	e.load(t, run, false)
+	later := moved(e.broadcast("1001"), time.Hour)
+	_, after := e.one(t, Rescheduled, later)
+	require.Equal(t, ledger.RunReady, after.State)
+	require.Nil(t, e.flag(t, later), "its audit has not passed, say")
 }
 
 func TestCancelledCallsOffAndLetsGo(t *testing.T) {
