@@ -25,6 +25,7 @@ func bound(t *testing.T) (all []Dataset) {
 	require.NoError(t, err)
 	for _, s := range []string{
 		"CREATE TABLE users (shop_id INT NOT NULL, user_id BIGINT NOT NULL, mail VARCHAR(20) NOT NULL, PRIMARY KEY (shop_id, user_id))",
+		"INSERT INTO users VALUES (1, 7, 'seven')",
 		"CREATE TABLE staff (id INT PRIMARY KEY, shop_id INT NOT NULL, role INT, KEY (shop_id))",
 		"CREATE TABLE roles (id INT PRIMARY KEY, name VARCHAR(20))",
 	} {

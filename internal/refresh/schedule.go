@@ -160,14 +160,24 @@ func (s *Scheduler) each(ctx context.Context, due []ledger.Fresh) error {
 // refresh brings what has changed since the last time into the cache.
 func (s *Scheduler) refresh(ctx context.Context, f ledger.Fresh) error {
 	d := s.Datasets[f.Dataset]
-	ends, err := s.Ledger.Ends(ctx, f.ShopID, f.Dataset, s.Expire.AfterEnd)
-	if err != nil || ends.Needed.IsZero() {
-		return err
-	}
 	mark, asOf, err := d.Mark(ctx, f.ShopID)
 	if err != nil {
 		return err
 	}
+	needed, err := whileNeeded(ctx, func(ctx context.Context) (ledger.Ends, error) {
+		return s.Ledger.Ends(ctx, f.ShopID, f.Dataset, s.Expire.AfterEnd)
+	},
+		func(ends ledger.Ends) error { return s.write(ctx, f, d, ends) })
+	if err != nil || !needed {
+		return err
+	}
+	if err := s.Ledger.Refreshed(ctx, f, mark, asOf); !errors.Is(err, ledger.ErrState) {
+		return err
+	}
+	return nil // another leader was faster
+}
+
+func (s *Scheduler) write(ctx context.Context, f ledger.Fresh, d Finding, ends ledger.Ends) (err error) {
 	r := load.Refreshing{Shop: f.ShopID, Dataset: d,
 		Expiry: cache.Expiry{Until: ends.Needed, Former: ends.Former, Jitter: s.Expire.Jitter}}
 	if r.Parts, err = keptParts(ctx, s.Ledger, f.ShopID, f.Dataset); err != nil {
@@ -186,18 +196,10 @@ func (s *Scheduler) refresh(ctx context.Context, f ledger.Fresh) error {
 		return all
 	}
 	if !d.Spec().Paged() {
-		err = bring(s.Loader.RefreshAll)
-	} else {
-		err = d.Changed(ctx, f.ShopID, f.Mark, func(rows []string) error {
-			r.Rows = rows
-			return bring(s.Loader.Refresh)
-		})
+		return bring(s.Loader.RefreshAll)
 	}
-	if err != nil {
-		return err
-	}
-	if err := s.Ledger.Refreshed(ctx, f, mark, asOf); !errors.Is(err, ledger.ErrState) {
-		return err
-	}
-	return nil // another leader was faster
+	return d.Changed(ctx, f.ShopID, f.Mark, func(rows []string) error {
+		r.Rows = rows
+		return bring(s.Loader.Refresh)
+	})
 }

@@ -204,13 +204,17 @@ func (w *Worker) group(ctx context.Context, g ledger.Group, rows []ledger.Pendin
 }
 
 func (w *Worker) read(ctx context.Context, g ledger.Group, d Dataset, rows []ledger.Pending) (again time.Duration, err error) {
-	ends, err := w.Ledger.Ends(ctx, g.ShopID, g.Dataset, w.Expire.AfterEnd)
-	if err != nil {
-		return 0, err
-	}
-	if ends.Needed.IsZero() {
-		return 0, nil
-	}
+	_, err = whileNeeded(ctx, func(ctx context.Context) (ledger.Ends, error) {
+		return w.Ledger.Ends(ctx, g.ShopID, g.Dataset, w.Expire.AfterEnd)
+	},
+		func(ends ledger.Ends) (err error) {
+			again, err = w.write(ctx, g, d, rows, ends)
+			return err
+		})
+	return again, err
+}
+
+func (w *Worker) write(ctx context.Context, g ledger.Group, d Dataset, rows []ledger.Pending, ends ledger.Ends) (again time.Duration, err error) {
 	r := load.Refreshing{Shop: g.ShopID, Dataset: d,
 		Expiry: cache.Expiry{Until: ends.Needed, Former: ends.Former, Jitter: w.Expire.Jitter}}
 	if r.Parts, err = keptParts(ctx, w.Ledger, g.ShopID, g.Dataset); err != nil {
