@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // # Moved ends
@@ -13,7 +14,8 @@ import (
 // its cursor, before it goes on. Those that are done stay so, and one of them in each dataset is opened again to carry the move
 // for all (`carries`): it looks for the dataset's keys in the cache, and ends it for all of them at once (Carried). Where keys
 // cannot be found like that it opens the others too, and each reads its own from the source (Reopen). So does the
-// reconciliation with those that nobody carries any more (Uncarried).
+// reconciliation with those that nobody carries any more (Uncarried). A unit that has failed for good with this leaves its run ready,
+// as all is in the cache: the reconciliation opens it again after a while (FailedReady).
 
 // moveExpiries has the expiries of all keys moved that a run's epoch has written. Its row must be locked by tx.
 func (s *Store) moveExpiries(ctx context.Context, tx *sql.Tx, run string, epoch int) error {
@@ -153,4 +155,36 @@ func (s *Store) Uncarried(ctx context.Context, limit int) (n int, err error) {
 		n++
 	}
 	return n, nil
+}
+
+// FailedReady opens the units of ready runs again that failed for good some time ago, which only those can that were opened to move
+// expiries. Their keys would expire before the broadcast has ended, and nobody can retry a run that is ready. Each sees to its own
+// keys, and has all its attempts. It returns them as they were.
+func (s *Store) FailedReady(ctx context.Context, ago time.Duration, limit int) (opened []Unit, err error) {
+	failed, err := s.units(ctx, s.db, `JOIN runs r ON r.run_id = u.run_id AND r.epoch = u.epoch
+		WHERE r.state = 'ready' AND r.ends_us > :now AND u.state = 'failed' AND u.updated_us <= :now - ? LIMIT ?`, ago.Microseconds(), limit)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range failed {
+		err := s.tx(ctx, func(tx *sql.Tx) error {
+			n, err := s.exec(ctx, tx, `UPDATE runs SET updated_us = :now WHERE run_id = ? AND epoch = ? AND state = 'ready'`, u.RunID, u.Epoch)
+			if err := matched(n, err, "open failed unit"); err != nil {
+				return err
+			}
+			n, err = s.exec(ctx, tx, `UPDATE units SET state = 'waiting', carries = 0, attempts = 0, claim = claim + 1, task_seq = task_seq + 1, updated_us = :now
+				WHERE run_id = ? AND epoch = ? AND unit = ? AND claim = ? AND state = 'failed'`, u.RunID, u.Epoch, u.Unit, u.Claim)
+			if err := matched(n, err, "open failed unit"); err != nil {
+				return err
+			}
+			return s.note(ctx, tx, unitEvent(u, StageRetried, reconciliation, "it had failed, and the shop is needed for longer: "+u.LastError))
+		})
+		switch {
+		case err == nil:
+			opened = append(opened, u)
+		case !errors.Is(err, ErrState):
+			return opened, err
+		}
+	}
+	return opened, nil
 }

@@ -154,3 +154,53 @@ func TestARunIsNotReadyWhileKeysWaitForTheirExpiry(t *testing.T) {
 		require.Equal(t, ledger.NowReady, settled)
 	})
 }
+
+func TestAUnitThatFailsAtAMovedEndIsTriedAgainLater(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *ledger.Store) {
+		r := moved(t, s)
+		settled, err := s.Fail(t.Context(), claim(t, s, r, 0, 1), "broken", true)
+		require.NoError(t, err)
+		require.Equal(t, ledger.StillOpen, settled)
+		require.Equal(t, []string{"ftc", "wtc", "dt", "dt", "dt"}, stand(t, s, r))
+		again, err := s.FailedReady(t.Context(), time.Hour, 10)
+		require.NoError(t, err)
+		require.Empty(t, again, "it has just failed")
+		again, err = s.FailedReady(t.Context(), 0, 10)
+		require.NoError(t, err)
+		require.Len(t, again, 1)
+		require.Equal(t, "broken", again[0].LastError)
+		require.Equal(t, []string{"wt", "wtc", "dt", "dt", "dt"}, stand(t, s, r))
+		again, err = s.FailedReady(t.Context(), 0, 10)
+		require.NoError(t, err)
+		require.Empty(t, again)
+
+		u := claim(t, s, r, 0, 2)
+		require.Equal(t, 1, u.Attempts)
+		_, err = s.Finish(t.Context(), u, nil)
+		require.NoError(t, err)
+		require.Equal(t, []string{"d", "wtc", "dt", "dt", "dt"}, stand(t, s, r))
+		run, err := s.Run(t.Context(), r.ID)
+		require.NoError(t, err)
+		require.Equal(t, ledger.RunReady, run.State)
+		events, err := s.Timeline(t.Context(), run, 100)
+		require.NoError(t, err)
+		var told []string
+		for _, e := range events {
+			if e.Stage == ledger.StageRetried {
+				told = append(told, e.Message)
+			}
+		}
+		require.Equal(t, []string{"it had failed, and the shop is needed for longer: broken"}, told)
+	})
+}
+
+func TestAFailedUnitOfARunThatIsNotReadyIsLeftToPeople(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *ledger.Store) {
+		r := planned(t, s, 2)
+		_, err := s.Fail(t.Context(), claim(t, s, r, 0, 0), "broken", true)
+		require.NoError(t, err)
+		again, err := s.FailedReady(t.Context(), 0, 10)
+		require.NoError(t, err)
+		require.Empty(t, again)
+	})
+}

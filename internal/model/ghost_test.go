@@ -372,7 +372,7 @@ func (g *ghost) unfinished() string {
 			continue
 		}
 		for _, u := range g.units {
-			if u.run == r.id && u.epoch == r.epoch && u.state != "done" && u.state != "failed" {
+			if u.run == r.id && u.epoch == r.epoch && u.state != "done" {
 				return fmt.Sprintf("run %s is ready and its unit %d is %s", shortRun(r.id), u.unitID.unit, u.state)
 			}
 		}

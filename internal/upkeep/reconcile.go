@@ -207,11 +207,17 @@ func (r *Reconciler) planRuns(ctx context.Context) error {
 	return nil
 }
 
-// carry opens units whose keys wait for a new expiry and that nobody sees to; refill makes their tasks.
+// carry opens units whose keys wait for a new expiry and that nobody sees to, and those of ready runs that failed at it, after as long
+// as the longest wait between two attempts; refill makes their tasks.
 func (r *Reconciler) carry(ctx context.Context) error {
 	n, err := r.Ledger.Uncarried(ctx, batch)
 	r.Actions.WithLabelValues("reopen").Add(float64(n))
-	return err
+	failed, err2 := r.Ledger.FailedReady(ctx, r.BackoffMax, batch)
+	r.Actions.WithLabelValues("reopen").Add(float64(len(failed)))
+	for _, u := range failed {
+		r.Log.WarnContext(ctx, "a unit of a ready run had failed; it is tried again, and until then its keys expire too early", "run", u.RunID, "unit", u.Unit, "error", u.LastError)
+	}
+	return errors.Join(err, err2)
 }
 
 // late is how far behind its time a task may be put off before that is a fault.

@@ -375,3 +375,32 @@ func TestATaskThatAPodWithAWrongClockPutOffIsReplaced(t *testing.T) {
 	b.once()
 	require.Equal(t, []int{1, 0, 0}, []int{b.unit(0).TaskSeq, b.unit(1).TaskSeq, b.unit(2).TaskSeq})
 }
+
+func TestAUnitThatFailedAtAMovedEndIsTriedAgainAfterTheLongestWait(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	claim := func(n int) ledger.Unit {
+		u, err := b.Ledger.Claim(t.Context(), b.run.ID, 1, n, b.unit(n).TaskSeq, "pod-a")
+		require.NoError(t, err)
+		return u
+	}
+	for i := range 3 {
+		_, err := b.Ledger.Finish(t.Context(), claim(i), nil)
+		require.NoError(t, err)
+	}
+	run, err := b.Ledger.Run(t.Context(), b.run.ID)
+	require.NoError(t, err)
+	require.NoError(t, b.Ledger.Reschedule(t.Context(), run, ledger.Times{StartsAt: run.StartsAt, EndsAt: run.EndsAt.Add(time.Hour),
+		Deadline: run.Deadline, PlannedStart: run.PlannedStart}, "r"))
+	_, err = b.Ledger.Fail(t.Context(), claim(0), "broken", true)
+	require.NoError(t, err)
+	b.BackoffMax = time.Hour
+	b.once()
+	require.Equal(t, ledger.UnitFailed, b.unit(0).State)
+	require.Equal(t, 2, b.live())
+	b.BackoffMax = 0
+	b.once()
+	require.Equal(t, ledger.UnitWaiting, b.unit(0).State)
+	require.True(t, b.unit(0).Touch)
+	require.Equal(t, 3, b.live(), "it has a task again")
+}
