@@ -72,7 +72,17 @@ func formerUntil(text string, policy time.Duration) (all []time.Time) {
 	return all
 }
 
-// formerEnds appends the end that a run has now to those that it had.
+// lockEnds is formerEnds of a run that is not locked yet, if it is at the epoch that it was read at.
+func (s *Store) lockEnds(ctx context.Context, tx *sql.Tx, old Run) (string, error) {
+	n, err := s.exec(ctx, tx, `UPDATE runs SET updated_us = :now WHERE run_id = ? AND epoch = ?`, old.ID, old.Epoch)
+	if err := matched(n, err, "lock run"); err != nil {
+		return "", err
+	}
+	return s.formerEnds(ctx, tx, old.ID)
+}
+
+// formerEnds appends the end that a run has now to those that it had, in the text form that Ends reads. The run's row must be
+// locked by tx: what is read before a row is locked is as old as that reading, and newer servers refuse to write over it.
 func (s *Store) formerEnds(ctx context.Context, tx *sql.Tx, run string) (string, error) {
 	var us, after int64
 	var former string

@@ -14,3 +14,6 @@ func Freeze(ctx context.Context, s *Store, run string) (*sql.Tx, error) {
 	_, err = s.exec(ctx, tx, `UPDATE runs SET updated_us = :now WHERE run_id = ?`, run)
 	return tx, err
 }
+
+// Contended says whether a transaction that ended with an error is tried again.
+var Contended = contended

@@ -19,7 +19,7 @@ type Times struct {
 // end moved, so must the expiries of the keys that are written: see moveExpiries. It returns ErrState if the run has moved on meanwhile: read it again and decide anew.
 func (s *Store) Reschedule(ctx context.Context, old Run, t Times, requestID string) error {
 	return s.onAdmitted(ctx, old.ID, func(tx *sql.Tx) error {
-		former, err := s.formerEnds(ctx, tx, old.ID)
+		former, err := s.lockEnds(ctx, tx, old)
 		if err != nil {
 			return err
 		}
@@ -50,7 +50,7 @@ func (s *Store) Reschedule(ctx context.Context, old Run, t Times, requestID stri
 // Revive makes a skipped or cancelled run a planned one, with new times and under a new epoch.
 func (s *Store) Revive(ctx context.Context, old Run, t Times, tier string, force bool, requestID string) error {
 	return s.onAdmitted(ctx, old.ID, func(tx *sql.Tx) error {
-		former, err := s.formerEnds(ctx, tx, old.ID)
+		former, err := s.lockEnds(ctx, tx, old)
 		if err != nil {
 			return err
 		}

@@ -190,7 +190,7 @@ func (s *Store) provider() (*goose.Provider, error) {
 // txTries bounds how often a transaction that lost a deadlock is tried again.
 const txTries = 6
 
-// tx runs fn in a transaction and repeats it when the engine chose it as a deadlock's victim.
+// tx runs fn in a transaction and repeats it when it met others in a way that the engine does not sort out.
 func (s *Store) tx(ctx context.Context, fn func(*sql.Tx) error) error {
 	for try := 1; ; try++ {
 		err := s.once(ctx, fn)
@@ -224,7 +224,9 @@ func (s *Store) once(ctx context.Context, fn func(*sql.Tx) error) error {
 func contended(err error) bool {
 	var my *mysql.MySQLError
 	if errors.As(err, &my) {
-		return my.Number == 1213 || my.Number == 1205 // deadlock, lock wait timeout
+		// Deadlock, lock wait timeout, and a row that has changed since the transaction read its first (MariaDB from 11.6.2 on, with
+		// innodb_snapshot_isolation).
+		return my.Number == 1213 || my.Number == 1205 || my.Number == 1020
 	}
 	return err != nil && strings.Contains(err.Error(), "database is locked") // SQLite
 }
