@@ -127,7 +127,9 @@ func (f *Flags) MoveReady(ctx context.Context, shop, broadcast string, startsAt,
 	if err != nil || r == nil {
 		return err
 	}
-	r.KeysUntil = r.KeysUntil.Add(endsAt.Sub(r.EndsAt))
+	if !r.KeysUntil.IsZero() { // an older release does not tell it
+		r.KeysUntil = r.KeysUntil.Add(endsAt.Sub(r.EndsAt))
+	}
 	r.StartsAt, r.EndsAt = startsAt, endsAt
 	if !endsAt.After(time.Now()) {
 		return f.ClearReady(ctx, shop, broadcast)
