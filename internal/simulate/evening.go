@@ -137,6 +137,9 @@ func (e *evening) idleUntil(now time.Time) time.Time {
 	if e.next < len(e.Broadcasts) {
 		later = e.Broadcasts[e.next].Announced
 	}
+	if anew := e.planned.Add(replanEvery); len(e.open) > 0 && anew.Before(later) {
+		later = anew // by what was learned since
+	}
 	for _, r := range e.open {
 		if r.begun || !r.start.After(now.Add(e.Policy.Ahead)) {
 			return now

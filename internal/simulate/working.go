@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prewarm-go/prewarm/internal/pace"
@@ -88,17 +89,37 @@ func (e *evening) work(now time.Time, width, slow float64) float64 {
 		o := &e.out.Outcomes[r.broadcast]
 		o.Ready = now.Add(pace.Tick)
 		o.Late = max(o.Ready.Sub(o.Deadline), 0)
+		if e.unproven(now) {
+			e.planned = time.Time{} // another one is the probe now
+		}
 	}
 	e.works = works
 	e.open = keep
 	for d := range rows {
-		if n := int64(rows[d]); n > 0 {
-			e.Rates[d] = e.Rates[d].Learn(pace.Sample{
-				Rows: n, Bytes: 300 * n, Time: time.Duration(did[d] * e.noise() * float64(time.Second)),
-			}, now.Add(pace.Tick))
-		}
+		e.learn(d, rows[d], did[d], now.Add(pace.Tick))
 	}
 	return (width*dt - budget) / dt
+}
+
+// learn merges what a tick's units have measured into what is believed, as the pods do.
+func (e *evening) learn(dataset int, rows, seconds float64, now time.Time) {
+	n := max(1, min(rows/float64(e.UnitRows), pace.Memory))
+	each := int64(rows / n)
+	if each == 0 {
+		return
+	}
+	var learned pace.Rate
+	for range int(n) {
+		learned = learned.Learn(pace.Sample{
+			Rows: each, Bytes: 300 * each, Time: time.Duration(seconds / n * e.noise() * float64(time.Second)),
+		}, now)
+	}
+	e.Rates[dataset] = e.Rates[dataset].Merge(learned)
+}
+
+// unproven says whether it is not known yet what rows cost today.
+func (e *evening) unproven(now time.Time) bool {
+	return slices.ContainsFunc(e.Rates[:], func(r pace.Rate) bool { return r.Unproven(now) })
 }
 
 // sense feeds the signals with what the servers felt.
