@@ -10,13 +10,16 @@ import (
 type Summary struct {
 	Evenings         int     `json:"evenings"`          // of which one in four begins with costs that are believed wrongly
 	Feasible         int     `json:"feasible"`          // a clairvoyant schedule meets all deadlines
-	MissedFeasible   int     `json:"missed_feasible"`   // of those, evenings with a late broadcast
+	MissedFeasible   int     `json:"missed_feasible"`   // of those, evenings with a late broadcast, but for MissedUnforeseen
 	VerdictPrecision float64 `json:"verdict_precision"` // where costs were known: of broadcasts said to be infeasible when the last list was taken in (AtLast), the share that was late
 	VerdictRecall    float64 `json:"verdict_recall"`    // of broadcasts that were late, the share that was not said to be feasible
 	HarmSeconds      float64 `json:"harm_seconds"`
 	Reversals        int     `json:"reversals"`
 
 	MissedSeeds []uint64 `json:"missed_seeds"` // of the missed evenings
+
+	MissedUnforeseen int      `json:"missed_unforeseen"` // feasible, but only for who works ahead of what nobody has announced
+	UnforeseenSeeds  []uint64 `json:"unforeseen_seeds"`
 
 	Broadcasts int     `json:"broadcasts"`
 	Late       int     `json:"late"`
@@ -78,9 +81,14 @@ func (s *Summary) Add(e Evening, feasible bool) {
 	s.Late += late
 	if feasible {
 		s.Feasible++
-		if late > 0 {
+		switch {
+		case late == 0:
+		case e.Scenario.Foreseeable():
 			s.MissedFeasible++
 			s.MissedSeeds = append(s.MissedSeeds, e.Scenario.Seed)
+		default:
+			s.MissedUnforeseen++
+			s.UnforeseenSeeds = append(s.UnforeseenSeeds, e.Scenario.Seed)
 		}
 	}
 	s.VerdictPrecision, s.VerdictRecall = share(s.right, s.Infeasible), share(s.recalled, s.judged)
