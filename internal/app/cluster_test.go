@@ -303,6 +303,8 @@ func (c *cluster) dump() {
 		"SELECT CONCAT_WS(' ', 'run', run_id, shop_id, state, 'epoch', epoch, last_error, reason) FROM runs",
 		"SELECT CONCAT_WS(' ', 'unit', run_id, epoch, unit, dataset, state, rows_done, 'attempts', attempts, 'claim', claim, 'seq', task_seq, owner, last_error) FROM units WHERE state <> 'done' LIMIT 20",
 		"SELECT CONCAT_WS(' ', 'pod', pod, started_at, beat_at) FROM pods",
+		"SELECT CONCAT_WS(' ', 'slow', FROM_UNIXTIME(from_us / 1e6), FROM_UNIXTIME(to_us / 1e6), reason) FROM throttles ORDER BY from_us",
+		"SELECT CONCAT_WS(' ', 'pending', shop_id, dataset, row_key) FROM pending LIMIT 20",
 	} {
 		rows, err := c.ledger.QueryContext(c.t.Context(), query)
 		if err != nil {

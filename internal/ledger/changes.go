@@ -120,18 +120,16 @@ func (s *Store) Pend(ctx context.Context, rows []Pending, feed *Feed) error {
 type Group struct{ ShopID, Dataset string }
 
 // Pending are rows that are to be read again and whose shop is not paused, the urgent ones first, then those that have
-// waited longest, but none of the groups that somebody is at. upto is the newest change that may be among them.
+// waited longest, but none of the groups that somebody is at. upto is the newest change that may be among them: it is of the
+// same statement, so that no change can be among the rows and be newer.
 func (s *Store) Pending(ctx context.Context, but []Group, limit int) (rows []Pending, upto int64, err error) {
-	if err := s.db.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM changes`).Scan(&upto); err != nil {
-		return nil, 0, fmt.Errorf("list changed rows: %w", err)
-	}
 	var args []any
 	except := ""
 	for _, g := range but {
 		except += " AND NOT (p.shop_id = ? AND p.dataset = ?)"
 		args = append(args, g.ShopID, g.Dataset)
 	}
-	found, err := s.db.QueryContext(ctx, `SELECT p.shop_id, p.dataset, p.row_key, p.urgent, p.times, p.noted_us FROM pending p
+	found, err := s.db.QueryContext(ctx, `SELECT p.shop_id, p.dataset, p.row_key, p.urgent, p.times, p.noted_us, (SELECT COALESCE(MAX(id), 0) FROM changes) FROM pending p
 		WHERE NOT EXISTS (SELECT 1 FROM switches w WHERE w.kind = 'all' OR (w.kind = 'shop' AND w.id = p.shop_id) OR (w.kind = 'dataset' AND w.id = p.dataset))`+except+`
 		ORDER BY p.urgent DESC, p.noted_us LIMIT ?`, append(args, limit)...)
 	if err != nil {
@@ -141,7 +139,7 @@ func (s *Store) Pending(ctx context.Context, but []Group, limit int) (rows []Pen
 	for found.Next() {
 		var p Pending
 		var us int64
-		if err := found.Scan(&p.ShopID, &p.Dataset, &p.RowKey, &p.Urgent, &p.Times, &us); err != nil {
+		if err := found.Scan(&p.ShopID, &p.Dataset, &p.RowKey, &p.Urgent, &p.Times, &us, &upto); err != nil {
 			return nil, 0, fmt.Errorf("list changed rows: %w", err)
 		}
 		p.NotedAt = fromMicros(us)

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -62,6 +63,51 @@ func TestARowIsOnTheListOnceUntilItWasReadAfterItsLastChange(t *testing.T) {
 		changes, err = s.Changes(ctx, "", 0, 10)
 		require.NoError(t, err)
 		require.Len(t, changes, 5, "they are not old")
+	})
+}
+
+// Changes that come while the list is read are among its rows or newer than what it says, never both: they would be done and stay
+// open in the record.
+func TestNoChangeStaysOpenWhoseRowWasRead(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *ledger.Store) {
+		t.Helper()
+		ctx := t.Context()
+		const tellers, each = 4, 100
+		told := make(chan error, tellers)
+		for teller := range tellers {
+			go func() {
+				told <- func() error {
+					for n := range each {
+						c := ledger.Change{Via: "http", About: "users", Dataset: "users", ShopID: "1001", RowKey: fmt.Sprintf(`["%d"]`, teller*each+n), Op: "update", Needed: true}
+						if err := s.SaveChanges(ctx, []ledger.Change{c}); err != nil {
+							return err
+						}
+					}
+					return nil
+				}()
+			}()
+		}
+		for telling := tellers; ; {
+			select {
+			case err := <-told:
+				require.NoError(t, err)
+				telling--
+			default:
+			}
+			rows, upto, err := s.Pending(ctx, nil, 1000)
+			require.NoError(t, err)
+			if len(rows) > 0 {
+				require.NoError(t, s.Handled(ctx, rows, upto, "pod"))
+			} else if telling == 0 {
+				break
+			}
+		}
+		changes, err := s.Changes(ctx, "1001", 0, 2*tellers*each)
+		require.NoError(t, err)
+		require.Len(t, changes, tellers*each)
+		for _, c := range changes {
+			require.Equal(t, "pod", c.HandledBy, c.RowKey)
+		}
 	})
 }
 

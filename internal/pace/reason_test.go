@@ -122,7 +122,7 @@ func TestEveryReasonIsTrue(t *testing.T) {
 			l.run(1)
 			d.in, d.r, d.state = l.input, l.last, l.state
 			d.hand, d.most = inForce(l.input)
-			if g := d.in.Guard; g.Zone != guard.Grow && !g.Blind && !(g.Keep && g.Zone == guard.Stop) {
+			if g := d.in.Guard; g.Zone != guard.Grow && !g.Blind && (!g.Keep || g.Zone != guard.Stop) {
 				worse = d.in.Now
 			}
 			d.spoken, d.calm = !worse.IsZero(), d.in.Now.Sub(worse)
