@@ -18,6 +18,9 @@ const (
 	buffers = window + 2
 )
 
+// spare are pages of units that are over. A unit is a few pages long, and pages that grow anew for each were half of all garbage.
+var spare = sync.Pool{New: func() any { return &page{} }}
+
 // flow is a unit that is loaded page by page: a page is read while another is sent, a third is answered and a fourth is
 // recorded.
 type flow struct {
@@ -61,7 +64,7 @@ func (t *task) loadPages(ctx context.Context) (ledger.Settled, error) {
 	defer f.stream.Close()
 	f.last = t.Unit
 	for range buffers {
-		f.free <- &page{}
+		f.free <- spare.Get().(*page)
 	}
 	flowing, halt := context.WithCancel(ctx)
 	f.halt = halt
@@ -85,9 +88,19 @@ func (t *task) loadPages(ctx context.Context) (ledger.Settled, error) {
 	<-recorded
 	halt()
 	reader.Wait()
+	f.keep()
 	t.Unit = f.last
 	t.lap(&t.spent.Write)
 	return settled, f.err
+}
+
+// keep leaves the pages to the next unit. After an error somebody may still write from one.
+func (f *flow) keep() {
+	for f.err == nil && len(f.free) > 0 {
+		p := <-f.free
+		p.reset()
+		spare.Put(p)
+	}
 }
 
 // begin begins a stream, of a kind that sends one page at a time if the cache has no other.
