@@ -14,6 +14,9 @@ const (
 	// again after a crash. One would leave the cache idle while a page is recorded and the next is sent; with two it has
 	// always one page before it as long as the way to the ledger and back takes no longer than it needs for a page.
 	window = 2
+	// patience is how long answers to a page are left unread while the next one is not sent. They come in many small pieces while
+	// the cache works on the page, and to wake up for each took a tenth of the processor time of a single slot.
+	patience = 20 * time.Millisecond
 	// buffers are the pages of a unit in memory: those under way, one that waits, and one that is being read.
 	buffers = window + 2
 )
@@ -173,8 +176,16 @@ func (f *flow) dispatch(ctx context.Context, p *page) (last bool) {
 // answers takes the answers to what was sent. What is behind a page that was not written does not count, though it may be
 // written: only pages before which nothing is missing are recorded.
 func (f *flow) answers(ctx context.Context) {
-	failed := false
-	for p := range f.sent {
+	failed, late := false, time.NewTimer(patience)
+	defer late.Stop()
+	p, more := <-f.sent
+	for more {
+		var next *page
+		late.Reset(patience)
+		select {
+		case next, more = <-f.sent:
+		case <-late.C:
+		}
 		if !failed {
 			if err := f.answer(ctx, p); err != nil {
 				failed = true
@@ -184,6 +195,9 @@ func (f *flow) answers(ctx context.Context) {
 		}
 		p.cancel()
 		f.free <- p
+		if p = next; p == nil && more {
+			p, more = <-f.sent
+		}
 	}
 }
 
