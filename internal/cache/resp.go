@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	// writePiece is how many bytes are encoded before they are sent: the server begins while the rest is encoded.
-	writePiece = 128 << 10
+	// writePiece is how many bytes are encoded before they are sent. A cache that waits for each small piece of a page goes to sleep and
+	// wakes up in between: pieces of a MiB took 5 to 21 % less of all processes' time than pieces of 128 KiB in six of eight pairs of
+	// runs, and 3 to 6 % more in two.
+	writePiece = 1 << 20
 	readBuffer = 16 << 10
 )
 
