@@ -29,17 +29,18 @@ type keptVerdicts struct {
 // judge judges works as the cluster stands now.
 func (p plans) judge(ctx context.Context, now time.Time, works []pace.Work) []pace.Verdict {
 	c := p.a.cfg.Width
-	l := pace.Limits{Max: c.Max, PerPod: c.MaxPerPod, Least: c.Min}
-	carry := c.Max // without a ledger nothing is said about pods
-	if pods, err := p.a.ledger.Pods(ctx, p.a.cfg.Policy.PodDead); err == nil {
-		l.Pods, carry = len(pods), len(pods)
+	pods, err := p.a.ledger.Pods(ctx, p.a.cfg.Policy.PodDead)
+	carry := len(pods)
+	if err != nil {
+		carry = c.Max // without a ledger nothing is said about pods
 	}
 	var state pace.State
 	var result pace.Result
 	if last := p.a.pacer.now().last; last != nil {
 		state, result = last.State, last.Result
 	}
-	l.Ceiling = pace.Known(now, c, carry, state, result)
+	l := pace.Known(now, c, carry, state, result)
+	l.Pods = len(pods)
 	return pace.Judge(now, works, l, p.a.policy())
 }
 

@@ -30,7 +30,7 @@ func TestWhatTheServersBoreIsKnownTheNextDay(t *testing.T) {
 	t.Parallel()
 	l := newLaw(50)
 	known := func(after time.Duration) int {
-		return Known(l.now.Add(after), wide, 2, State{Borne: l.state.Borne}, Result{})
+		return Known(l.now.Add(after), wide, 2, State{Borne: l.state.Borne}, Result{}).Ceiling
 	}
 	require.Equal(t, 64, known(0), "nothing is known yet")
 	l.edge(20, 60)
@@ -60,7 +60,7 @@ func TestServersThatHaveBecomeFasterAreFoundOut(t *testing.T) {
 	l.edge(60, 30)
 	require.GreaterOrEqual(t, l.last.Width, 48, "what is known of yesterday bounds no width")
 	l.edge(60, 2*borneMemory)
-	require.GreaterOrEqual(t, Known(l.now, wide, 2, State{Borne: l.state.Borne}, Result{}), 45)
+	require.GreaterOrEqual(t, Known(l.now, wide, 2, State{Borne: l.state.Borne}, Result{}).Ceiling, 45)
 	l.input.Demand.Slots = 3
 	was := l.state.Borne
 	l.run(1000)
@@ -77,7 +77,7 @@ func TestTheNextEveningsPlanBeginsWithWhatThisOneFound(t *testing.T) {
 	c.published, c.now = nil, c.now.Add(20*time.Hour)
 	next := newLoop(c)
 	p := c.tick(t, next)
-	require.Equal(t, 7, Known(c.now, config.Width{Min: 1, Max: 64, MaxPerPod: 32}, 2, p.State, p.Result))
+	require.Equal(t, 7, Known(c.now, config.Width{Min: 1, Max: 64, MaxPerPod: 32}, 2, p.State, p.Result).Ceiling)
 	for range keepEvery {
 		c.tick(t, next)
 	}
@@ -104,3 +104,23 @@ func TestALeaderThatCouldNotReadWhereTheLastOneWasBeginsAgain(t *testing.T) {
 type mute struct{ *cluster }
 
 func (mute) Published(context.Context) (*Published, error) { return nil, errors.New("no route") }
+
+func TestWhatTheServersDoNotBearForAMomentIsNoCertainDelay(t *testing.T) {
+	t.Parallel()
+	bound := Result{Bound: true, Binds: BindsGuard}
+	works := []Work{work("a", time.Hour, 10*3600)}
+	for name, c := range map[string]struct {
+		state State
+		says  string
+	}{
+		"a surge on servers that bore 20":  {State{Limit: 3, Borne: Bore(20, noon)}, AtRisk},
+		"servers that bore no more before": {State{Limit: 3, Borne: Bore(5, noon)}, Infeasible},
+		"nobody knows what they bore":      {State{Limit: 3}, Infeasible},
+	} {
+		l := Known(noon, wide, 2, c.state, bound)
+		require.Equal(t, 3, l.Ceiling, name)
+		v := Judge(noon, works, l, exact)[0]
+		require.Equal(t, c.says, v.State, "%s: %s", name, v.Reason)
+		require.Negative(t, v.Margin, "it is told as late all the same")
+	}
+}

@@ -16,25 +16,26 @@ import (
 // because a run is accepted with its earliest start.
 const planTicks = 5
 
-// Known is the ceiling that planning counts on: what the bounds and the pods allow, what the servers bore on this and earlier
-// evenings, and what the guard has left if that binds. A surge of a moment is no ceiling of an evening.
-func Known(now time.Time, w config.Width, pods int, s State, r Result) int {
-	c := min(w.Max, max(pods, 1)*w.MaxPerPod)
+// Known are the limits that planning counts on, of a cluster with so many pods: what the bounds and the pods allow, what the
+// servers bore on this and earlier evenings, and what the guard has left if that binds. A surge of a moment is no ceiling of an
+// evening: what they bore may be so again.
+func Known(now time.Time, w config.Width, pods int, s State, r Result) Limits {
+	l := Limits{Ceiling: min(w.Max, max(pods, 1)*w.MaxPerPod), Max: w.Max, Pods: pods, PerPod: w.MaxPerPod, Least: w.Min}
 	if borne, ok := s.Borne.known(now); ok {
-		c = min(c, borne)
+		l.Ceiling = min(l.Ceiling, borne)
+		l.Borne = l.Ceiling
 	}
 	if s.Limit > 0 && r.Bound {
-		c = min(c, max(s.Limit, s.Knee))
+		l.Ceiling = min(l.Ceiling, max(s.Limit, s.Knee))
 	}
-	return max(c, 1)
+	l.Ceiling = max(l.Ceiling, 1)
+	return l
 }
 
 // plan judges all open work, moves the starts that are not right any more, and tells who will be late.
 func (l *Loop) plan(ctx context.Context, in Input, open []ledger.OpenWork, works []Work, r Result) error {
 	w, _ := bounds(in)
-	verdicts := Judge(in.Now, works, Limits{
-		Ceiling: Known(in.Now, w, in.Pods, l.state, r), Max: w.Max, Pods: in.Pods, PerPod: w.MaxPerPod, Least: w.Min,
-	}, l.Policy)
+	verdicts := Judge(in.Now, works, Known(in.Now, w, in.Pods, l.state, r), l.Policy)
 	runs := make(map[string]ledger.OpenWork, len(works))
 	for _, o := range open {
 		runs[o.RunID] = o

@@ -30,6 +30,7 @@ type Verdict struct {
 // Limits is what the cluster can use.
 type Limits struct {
 	Ceiling int // slots that planning may count on; at least 1
+	Borne   int // that it could count on before the guard left less, and may again; 0: as Ceiling
 	// Max, Pods and PerPod say what the ceiling comes from, for the remedies. Zeros: nothing is said about pods.
 	Max, Pods, PerPod int
 	Least             int // width.min
@@ -40,7 +41,8 @@ type Limits struct {
 // were late.
 const room = 1.3
 
-// most is the ceiling as it may be at best: what the servers bear is not known exactly, the bounds and the pods are.
+// most is the ceiling as it may be at best: what the servers bear is not known exactly, and may be what it was; the bounds and the
+// pods are known.
 func (l Limits) most(ceiling float64) float64 {
 	hard := math.Inf(1)
 	if l.Max > 0 {
@@ -49,7 +51,7 @@ func (l Limits) most(ceiling float64) float64 {
 	if l.Pods > 0 && l.PerPod > 0 {
 		hard = min(hard, float64(l.Pods*l.PerPod))
 	}
-	return max(ceiling, min(ceiling*room, hard))
+	return max(ceiling, min(max(ceiling*room, float64(l.Borne)), hard))
 }
 
 // Judge is pure: a verdict for each of works, in their order, with the starts they would get (or keep). Nothing is

@@ -191,10 +191,7 @@ func (e *evening) announce(now time.Time) {
 // plan gives every run its start and its verdict; those from first on are new.
 func (e *evening) plan(now time.Time, first int) {
 	e.weigh(now)
-	ceiling := e.known(now)
-	verdicts := pace.Judge(now, e.works, pace.Limits{
-		Ceiling: ceiling, Max: e.Width.Max, Pods: e.server.at(now).thought, PerPod: e.Width.MaxPerPod, Least: e.Width.Min,
-	}, e.Policy)
+	verdicts := pace.Judge(now, e.works, e.known(now), e.Policy)
 	for i := range e.open {
 		r, v := &e.open[i], verdicts[i]
 		o := &e.out.Outcomes[r.broadcast]
@@ -214,8 +211,8 @@ func (e *evening) plan(now time.Time, first int) {
 	}
 }
 
-// known is the ceiling that planning counts on: what the law has found the servers to bear, if it has.
-func (e *evening) known(now time.Time) int {
+// known is what planning counts on: what the law has found the servers to bear, if it has.
+func (e *evening) known(now time.Time) pace.Limits {
 	return pace.Known(now, e.Width, e.server.at(now).thought, e.law, e.result)
 }
 
