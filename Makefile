@@ -55,17 +55,18 @@ screenshots: servers ## docs/images: what the board looks like
 # Where a bench puts its figures.
 JSON ?=
 
-# The bench of the width: make bench-pace SECONDS=6 CELLS=1,4 PAGES=500 JSON=bin/pace.json takes a minute and a half.
+# The bench of the width: make bench-pace SECONDS=6 ROUNDS=1 CELLS=1,4 PAGES=500 JSON=bin/pace.json takes a minute and a half.
 SECONDS ?= 15
+ROUNDS ?= 3
 RATE ?= 1000
 CELLS ?= 1,2,4,8,16,32
 PAGES ?= 500,5000
 PIN ?= true
 
 .PHONY: bench-pace
-bench-pace: servers ## what a live load feels beside the warming: fixed widths and pages against the controller; about 6 minutes, Linux
+bench-pace: servers ## what a live load feels beside the warming: fixed widths and pages against the controller; a quarter of an hour, Linux
 	@mkdir -p bin $(dir $(JSON))
-	PREWARM_REQUIRE_SERVERS=1 go test ./internal/app -run 'TestPace$$' -count=1 -v -timeout 1h -pace-seconds $(SECONDS) -pace-rate $(RATE) \
+	PREWARM_REQUIRE_SERVERS=1 go test ./internal/app -run 'TestPace$$' -count=1 -v -timeout 1h -pace-seconds $(SECONDS) -pace-rounds $(ROUNDS) -pace-rate $(RATE) \
 		-pace-cells '$(CELLS)' -pace-pages '$(PAGES)' -pace-pin=$(PIN) -pace-json '$(if $(JSON),$(abspath $(JSON)))'
 
 # How late a change is in the cache: make freshness SECONDS=30 RATE=1000 JSON=bin/freshness.json, then a million races of a page against a delete.

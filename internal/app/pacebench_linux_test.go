@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -26,6 +25,7 @@ import (
 // Flags of `make bench-pace`.
 var (
 	benchSeconds = flag.Int("pace-seconds", 0, "seconds of each cell of the bench of the width; 0: it does not run")
+	benchRounds  = flag.Int("pace-rounds", 3, "how often each cell is measured; what is said are medians")
 	benchRate    = flag.Int64("pace-rate", 1000, "live point reads a second of the database, and as many of Redis")
 	benchPin     = flag.Bool("pace-pin", true, "give the database a core of its own")
 	benchCells   = flag.String("pace-cells", "1,2,4,8,16,32", "fixed widths")
@@ -53,6 +53,9 @@ type cell struct {
 	Of       int         `json:"deadlines"`
 	Live     feltLatency `json:"live"`
 	Reasons  []string    `json:"reasons,omitempty"`
+
+	OfBest float64 `json:"of_best"` // rows/s, of the fastest fixed setting's in the same round
+	OfIdle float64 `json:"of_idle"` // p99 of the live reads, of what they took alone in the same round
 }
 
 type surge struct {
@@ -65,10 +68,12 @@ type surge struct {
 	Why    []string    `json:"why"` // the reasons for the width, each with its second after the surge's beginning
 }
 
+// benchFigures are medians of the rounds; deadlines are added up.
 type benchFigures struct {
-	Idle  feltLatency `json:"idle"`
-	Cells []cell      `json:"cells"`
-	Surge *surge      `json:"surge,omitempty"`
+	Rounds int         `json:"rounds"`
+	Idle   feltLatency `json:"idle"`
+	Cells  []cell      `json:"cells"`
+	Surge  *surge      `json:"surge,omitempty"`
 }
 
 // bench is the servers and the live load.
@@ -78,6 +83,8 @@ type bench struct {
 	live  *liveLoad
 	speed float64 // rows a second that deadlines are made of
 	cells int     // so far
+
+	learned bool // the signals' usual levels are known
 }
 
 // TestPace is no test but the bench of the width, for `make bench-pace`.
@@ -86,27 +93,25 @@ func TestPace(t *testing.T) {
 		t.Skip("a bench, for make bench-pace")
 	}
 	b := newBench(t)
-	figures := benchFigures{}
-	idle := []feltLatency{b.idle()}
 	b.speed = 1e6
 	b.speed = b.cell("calibration", 4, 500, false).Rows
-	for _, page := range numbers(t, *benchPages) {
-		for _, w := range numbers(t, *benchCells) {
-			figures.Cells = append(figures.Cells, b.cell(fmt.Sprintf("width %d, pages of %d", w, page), w, page, false).cell)
+	figures := benchFigures{Rounds: max(*benchRounds, 1)}
+	var idle []feltLatency
+	cells := map[string][]cell{}
+	for n := range figures.Rounds {
+		round, alone, surge := b.round(*benchSurge && n == figures.Rounds-1)
+		idle, figures.Surge = append(idle, alone), surge
+		for _, c := range round {
+			cells[c.Name] = append(cells[c.Name], c)
+			if n == 0 {
+				figures.Cells = append(figures.Cells, c)
+			}
 		}
 	}
-	idle = append(idle, b.idle())
-	for _, c := range figures.Cells {
-		b.speed = max(b.speed, c.Rows) // what is known by now: the controller is asked for four fifths of the best
+	for i, c := range figures.Cells {
+		figures.Cells[i] = overRounds(cells[c.Name])
 	}
-	controlled := b.cell("controller", 0, 0, *benchSurge)
-	if controlled.surge != nil {
-		figures.Surge = controlled.surge
-	}
-	figures.Cells = append(figures.Cells, controlled.cell)
-	idle = append(idle, b.idle())
-	slices.SortFunc(idle, func(x, y feltLatency) int { return cmp.Compare(x.P99, y.P99) })
-	figures.Idle = idle[len(idle)/2]
+	figures.Idle = medianLatency(idle)
 	b.live.end()
 	t.Log("\n" + figures.table())
 	if *benchReport != "" {
@@ -116,7 +121,75 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// idle is what the live load feels alone: before, between and after the cells, since a shared machine is not the same all the time.
+// round measures every setting once, between two looks at the live load alone: a shared machine is not the same all the time, and
+// settings are compared with what was measured beside them.
+func (b *bench) round(surging bool) (cells []cell, idle feltLatency, s *surge) {
+	alone := []feltLatency{b.idle()}
+	best := 0.0
+	for _, page := range numbers(b.t, *benchPages) {
+		for _, w := range numbers(b.t, *benchCells) {
+			c := b.cell(fmt.Sprintf("width %d, pages of %d", w, page), w, page, false).cell
+			cells, best = append(cells, c), max(best, c.Rows)
+		}
+	}
+	if best > 0 {
+		b.speed = best // what is known by now: the controller is asked for four fifths of the best
+	}
+	controlled := b.cell("controller", 0, 0, surging)
+	cells = append(cells, controlled.cell)
+	alone = append(alone, b.idle())
+	idle = medianLatency(alone)
+	for i := range cells {
+		cells[i].OfBest, cells[i].OfIdle = cells[i].Rows/b.speed, cells[i].Live.P99/idle.P99
+	}
+	return cells, idle, controlled.surge
+}
+
+// overRounds is a cell's median over its rounds.
+func overRounds(of []cell) cell {
+	c := cell{Name: of[0].Name}
+	for _, x := range of {
+		c.Missed, c.Of = c.Missed+x.Missed, c.Of+x.Of
+		for _, r := range x.Reasons {
+			if !slices.Contains(c.Reasons, r) {
+				c.Reasons = append(c.Reasons, r)
+			}
+		}
+	}
+	c.Width = median(of, func(x cell) float64 { return x.Width })
+	c.PageRows = median(of, func(x cell) float64 { return x.PageRows })
+	c.Rows = median(of, func(x cell) float64 { return x.Rows })
+	c.OfBest = median(of, func(x cell) float64 { return x.OfBest })
+	c.OfIdle = median(of, func(x cell) float64 { return x.OfIdle })
+	var live []feltLatency
+	for _, x := range of {
+		live = append(live, x.Live)
+	}
+	c.Live = medianLatency(live)
+	return c
+}
+
+func medianLatency(of []feltLatency) (m feltLatency) {
+	for _, x := range of {
+		m.Reads, m.Failed = m.Reads+x.Reads, m.Failed+x.Failed
+	}
+	m.P50 = median(of, func(x feltLatency) float64 { return x.P50 })
+	m.P99 = median(of, func(x feltLatency) float64 { return x.P99 })
+	m.RedisP99 = median(of, func(x feltLatency) float64 { return x.RedisP99 })
+	return m
+}
+
+// median is the middle one, or the mean of the two.
+func median[T any](of []T, value func(T) float64) float64 {
+	all := make([]float64, len(of))
+	for i, x := range of {
+		all[i] = value(x)
+	}
+	slices.Sort(all)
+	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
+}
+
+// idle is what the live load feels alone.
 func (b *bench) idle() feltLatency {
 	b.live.take()
 	time.Sleep(time.Duration(*benchSeconds) * time.Second)
@@ -230,7 +303,8 @@ func (b *bench) cell(name string, width, page int, surging bool) result {
 		renice(b.t, p.cmd.Process.Pid, -5) // less urgent than the live load, which comes from other machines in production
 		pods = append(pods, p)
 	}
-	if width == 0 {
+	if width == 0 && !b.learned {
+		b.learned = true
 		time.Sleep(learnFor) // the usual levels of the signals; they are kept, but there is no yesterday here
 	}
 	long := time.Duration(*benchSeconds) * time.Second
@@ -422,15 +496,11 @@ func mean(of []float64) float64 {
 
 func (f benchFigures) table() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "idle: live p50 %.2f ms, p99 %.2f ms; Redis p99 %.2f ms\n\n", f.Idle.P50, f.Idle.P99, f.Idle.RedisP99)
-	best := 0.0
-	for _, c := range f.Cells {
-		best = max(best, c.Rows)
-	}
+	fmt.Fprintf(&s, "medians of %d rounds; idle: live p50 %.2f ms, p99 %.2f ms; Redis p99 %.2f ms\n\n", f.Rounds, f.Idle.P50, f.Idle.P99, f.Idle.RedisP99)
 	s.WriteString("| setting | slots | rows of a page | rows/s | of the best | missed | live p50 | live p99 | of idle | Redis p99 |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, c := range f.Cells {
-		fmt.Fprintf(&s, "| %s | %.1f | %.0f | %.0f | %.0f %% | %d of %d | %.2f | %.2f | %.1fx | %.2f |\n", c.Name, c.Width, c.PageRows, c.Rows, 100*c.Rows/best,
-			c.Missed, c.Of, c.Live.P50, c.Live.P99, c.Live.P99/f.Idle.P99, c.Live.RedisP99)
+		fmt.Fprintf(&s, "| %s | %.1f | %.0f | %.0f | %.0f %% | %d of %d | %.2f | %.2f | %.1fx | %.2f |\n", c.Name, c.Width, c.PageRows, c.Rows, 100*c.OfBest,
+			c.Missed, c.Of, c.Live.P50, c.Live.P99, c.OfIdle, c.Live.RedisP99)
 	}
 	if f.Surge != nil {
 		fmt.Fprintf(&s, "\nsurge: reading took %.2f s a second before and %.2f from 3 s on (%.0f %% less); 80 %% less after %.1f s, back %.1f s after its end; live p99 %.2f ms\n",

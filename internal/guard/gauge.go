@@ -28,9 +28,10 @@ const (
 	Release = 30 * time.Second
 	// relief is how much better than a threshold a value must be to leave its zone.
 	relief = 0.9
-	// absurd is how many times the worst threshold a value counts in the average at most: one that is no measure of anything is
-	// forgotten within a dozen others.
-	absurd = 100
+	// outlier is how many times the worst threshold a value counts in the average at most. Of an average by 0.3, as of the signals that
+	// are times, that is too little for one value to stop anything from the usual level, and enough for two: a page that a busy machine
+	// has held up for 50 ms stopped all work for Release.
+	outlier = 2
 )
 
 // Gauge judges one signal. Its fields but Quiet are set once; it is not safe for concurrent use.
@@ -48,6 +49,7 @@ type Gauge struct {
 	seen  time.Time
 	bad   string // why the newest reading is not a value; "" if it is one
 	zone  Zone
+	trial time.Duration // how long a stop of our own work had lasted that is being tried whether it is over; 0: none is
 }
 
 // Observe takes a value that was measured at a time. Values come in the order of their times.
@@ -56,16 +58,11 @@ func (g *Gauge) Observe(value float64, at time.Time) {
 		g.bad = fmt.Sprintf("%s reads %v, which cannot be", g.Name, value)
 		return
 	}
-	weight := g.Limits.Smooth
-	if !(weight > 0 && weight < 1) || g.seen.IsZero() || at.Sub(g.seen) > g.stale() {
-		g.value = value
-	} else {
-		most := g.most()
-		g.value = min(g.value, most)
-		g.value += weight * (min(value, most) - g.value)
-	}
 	silent := at.Sub(g.seen)
-	tried := g.Own && g.Quiet && g.zone == Stop && silent > Release
+	if g.Own && g.Quiet && g.zone == Stop && silent > Release {
+		g.trial = silent
+	}
+	g.value = g.averaged(value, at)
 	g.bad, g.seen = "", at
 	if g.learning() {
 		g.Base = g.Base.Learn(value, g.zone, g.Quiet)
@@ -74,11 +71,32 @@ func (g *Gauge) Observe(value float64, at time.Time) {
 	g.move()
 	switch {
 	case !g.Limits.Times:
-	case tried && g.zone == Stop:
-		g.Base = g.Base.Tried(g.value, silent)
+		return
+	case g.trial > 0 && g.zone == Stop:
+		g.Base = g.Base.Tried(g.value, g.trial)
 	default:
 		g.Base = g.Base.Learn(g.value, g.zone, g.Quiet)
 	}
+	if g.zone != Shrink { // it is decided
+		g.trial = 0
+	}
+}
+
+// averaged is the average with a new value. After a silence it begins at the usual level, if that is known.
+func (g *Gauge) averaged(value float64, at time.Time) float64 {
+	weight, was := g.Limits.Smooth, g.value
+	if g.seen.IsZero() || at.Sub(g.seen) > g.stale() {
+		was = 0
+		if g.Limits.Times && g.Base.Known() {
+			was = max(g.Base.Value, g.Limits.Floor)
+		}
+	}
+	if !(weight > 0 && weight < 1) || was == 0 {
+		return value
+	}
+	most := g.most()
+	was = min(was, most)
+	return was + weight*(min(value, most)-was)
 }
 
 // Fail takes a reading that failed; err must not hold a password.
@@ -188,7 +206,7 @@ func (g *Gauge) most() float64 {
 	if !(worst > 0) || g.learning() {
 		return math.Inf(1)
 	}
-	return absurd * worst
+	return outlier * worst
 }
 
 // first is the mildest zone that has a threshold.

@@ -333,6 +333,7 @@ func TestASignalThatStopsIsObeyedBetweenTwoDecisionsAndLevelsAreKept(t *testing.
 	require.False(t, l.feel(t.Context()))
 	require.Equal(t, []string{"a", "b"}, asked)
 	took = 10
+	require.False(t, l.feel(t.Context()), "one slow answer is no emergency")
 	require.True(t, l.feel(t.Context()), "the level was known from before, and this is far above it")
 	require.True(t, c.tick(t, l).Result.Paused)
 	require.False(t, l.feel(t.Context()), "it is stopped")
