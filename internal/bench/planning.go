@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -12,6 +13,9 @@ import (
 
 // slimShops are those of the shape "slim", which is there to be planned and not to be loaded.
 const slimShops = 1000
+
+// whatIfShops are how many shops are asked about before anything is announced.
+const whatIfShops = 500
 
 const slimSchema = `CREATE TABLE shop_users (shop_id BIGINT NOT NULL, user_id BIGINT NOT NULL, nickname VARCHAR(20) NOT NULL, level INT NOT NULL,
 	PRIMARY KEY (shop_id, user_id)) CHARACTER SET utf8mb4`
@@ -39,6 +43,7 @@ func (s *stand) fillSlim(ctx context.Context, db *sql.DB) error {
 type planned struct {
 	Shops    int     `json:"shops"`
 	Rows     int     `json:"rows"`
+	WhatIf   float64 `json:"seconds_to_a_what_if"` // of whatIfShops
 	Answer   float64 `json:"seconds_to_the_answer"`
 	Planned  float64 `json:"seconds_to_the_last_plan"`
 	Verdicts int     `json:"verdicts"` // in the answer
@@ -65,6 +70,15 @@ func (s *stand) planning(ctx context.Context) (err error) {
 	}
 	r := planned{Shops: len(s.rows), Rows: s.o.rows}
 	began := time.Now()
+	if err := p.ask(ctx, http.MethodPost, "/v1/plan", request(whatIfShops)); err != nil {
+		return err
+	}
+	r.WhatIf = time.Since(began).Seconds()
+	if n := bytes.Count(p.answer, []byte(`"state":"feasible"`)) + bytes.Count(p.answer, []byte(`"state":"at risk"`)) +
+		bytes.Count(p.answer, []byte(`"state":"infeasible"`)); n != whatIfShops {
+		return fmt.Errorf("the what-if has %d verdicts of %d: %s", n, whatIfShops, p.answer)
+	}
+	began = time.Now()
 	if err := s.announce(ctx, p, ledger); err != nil {
 		return err
 	}

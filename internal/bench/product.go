@@ -171,8 +171,8 @@ func (p *pod) ask(ctx context.Context, method, path string, body any) error {
 	return err
 }
 
-// announce announces a broadcast of each shop and waits until all are planned.
-func (s *stand) announce(ctx context.Context, p *pod, ledger string) error {
+// request is a broadcast of each of the first shops.
+func request(shops int) map[string]any {
 	type broadcast struct {
 		ID    string    `json:"broadcast_id"`
 		Shop  string    `json:"shop_id"`
@@ -182,10 +182,15 @@ func (s *stand) announce(ctx context.Context, p *pod, ledger string) error {
 	}
 	var list []broadcast
 	starts := time.Now().Add(time.Minute)
-	for shop := range s.rows {
+	for shop := range shops {
 		list = append(list, broadcast{fmt.Sprint("b-", shop+1), strconv.Itoa(shop + 1), starts, starts.Add(time.Hour), true})
 	}
-	if err := p.ask(ctx, "POST", "/v1/requests", map[string]any{"request_id": "bench", "broadcasts": list}); err != nil {
+	return map[string]any{"request_id": "bench", "broadcasts": list}
+}
+
+// announce announces a broadcast of each shop and waits until all are planned.
+func (s *stand) announce(ctx context.Context, p *pod, ledger string) error {
+	if err := p.ask(ctx, "POST", "/v1/requests", request(len(s.rows))); err != nil {
 		return err
 	}
 	return s.until(ctx, "everything is planned", "SELECT COUNT(*) FROM "+ledger+".runs WHERE planned_us > 0", len(s.rows))

@@ -22,7 +22,7 @@ const (
 )
 
 // spare are pages of units that are over. A unit is a few pages long, and pages that grow anew for each were half of all garbage.
-var spare = sync.Pool{New: func() any { return &page{} }}
+var spare sync.Pool
 
 // flow is a unit that is loaded page by page: a page is read while another is sent, a third is answered and a fourth is
 // recorded.
@@ -67,7 +67,11 @@ func (t *task) loadPages(ctx context.Context) (ledger.Settled, error) {
 	defer f.stream.Close()
 	f.last = t.Unit
 	for range buffers {
-		f.free <- spare.Get().(*page)
+		p, ok := spare.Get().(*page)
+		if !ok {
+			p = &page{}
+		}
+		f.free <- p
 	}
 	flowing, halt := context.WithCancel(ctx)
 	f.halt = halt
