@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -84,7 +85,15 @@ type bench struct {
 	speed float64 // rows a second that deadlines are made of
 	cells int     // so far
 
-	learned bool // the signals' usual levels are known
+	// The controller has a ledger of its own: what fixed settings did to the servers is no usual level of them.
+	ownLedger    *sql.DB
+	ownLedgerDSN string
+}
+
+// swap changes the ledger.
+func (b *bench) swap() {
+	b.ledger, b.ownLedger = b.ownLedger, b.ledger
+	b.ledgerDSN, b.ownLedgerDSN = b.ownLedgerDSN, b.ledgerDSN
 }
 
 // TestPace is no test but the bench of the width, for `make bench-pace`.
@@ -215,6 +224,8 @@ func newBench(t *testing.T) *bench {
 	t.Helper()
 	renice(t, os.Getpid(), -15) // and what it starts: the bench comes before what else this machine does, if it may
 	b := &bench{cluster: newCluster(t), db: testenv.OwnMySQL(t, "--innodb-buffer-pool-size=1G", "--max-connections=500")}
+	b.ownLedgerDSN = testenv.MySQL(t)
+	b.ownLedger = openMySQL(t, b.ownLedgerDSN)
 	b.source = openMySQL(t, b.db.DSN)
 	b.source.SetMaxIdleConns(2 * liveReaders)
 	b.source.SetMaxOpenConns(2 * liveReaders)
@@ -264,9 +275,6 @@ func (b *bench) taskset(cores, pid string) {
 
 // configure writes the configuration of a cell; width 0 is the controller with its defaults.
 func (b *bench) configure(width, page int) {
-	text, err := os.ReadFile(b.config)
-	require.NoError(b.t, err)
-	ledgerDSN := strings.Split(strings.SplitAfter(string(text), "ledger: {dsn: \"")[1], "\"")[0]
 	policy := fmt.Sprintf("  page_rows: %d\n  page_rows_min: %d\n  page_rows_max: %d\n", page, page, page)
 	slots := fmt.Sprintf("width: {min: %d, max: %d, max_per_pod: 32}\n", width, width)
 	if width == 0 {
@@ -278,7 +286,7 @@ func (b *bench) configure(width, page int) {
 			"%shttp: {listen: \"127.0.0.1:0\"}\npace: {margin: 1s}\npolicy:\n  ready_before: 1s\n  pod_dead: 5s\n%s"+
 			"datasets:\n  - name: users\n    table: live_users\n    shop: shop_id\n    by: [user_id]\n    key: user:{shop}:{user_id}\n    value: json\n"+
 			"    columns: [user_id, nickname, avatar, level, balance, points, tags, note, city, created_at, updated_at]\n",
-		b.queueServer.URL, b.cacheServer.URL, ledgerDSN, b.db.DSN, slots, policy)), 0o600))
+		b.queueServer.URL, b.cacheServer.URL, b.ledgerDSN, b.db.DSN, slots, policy)), 0o600))
 }
 
 // result is what a cell gave, with the surge if there was one.
@@ -293,6 +301,11 @@ func (b *bench) cell(name string, width, page int, surging bool) result {
 	b.t.Helper()
 	b.cells++
 	require.NoError(b.t, b.cache.FlushAll(b.t.Context()).Err())
+	require.NoError(b.t, b.queue.FlushAll(b.t.Context()).Err()) // the last width among it
+	if width == 0 {
+		b.swap()
+		defer b.swap()
+	}
 	b.configure(width, page)
 	var pods []*pod
 	for range benchPods {
@@ -303,9 +316,8 @@ func (b *bench) cell(name string, width, page int, surging bool) result {
 		renice(b.t, p.cmd.Process.Pid, -5) // less urgent than the live load, which comes from other machines in production
 		pods = append(pods, p)
 	}
-	if width == 0 && !b.learned {
-		b.learned = true
-		time.Sleep(learnFor) // the usual levels of the signals; they are kept, but there is no yesterday here
+	if width == 0 {
+		time.Sleep(learnFor) // the usual levels of the signals; they are kept each minute, and no cell is that long
 	}
 	long := time.Duration(*benchSeconds) * time.Second
 	if width == 0 {

@@ -22,6 +22,9 @@ const (
 	tripEvery = 15 * time.Second
 	// tripWithin bounds one measurement.
 	tripWithin = 5 * time.Second
+	// tripsKept is how many measurements are looked at: of two minutes the shortest is the network's. A busy server answers no ping at once,
+	// and what is taken off a page's time for its way must not waver with that.
+	tripsKept = 8
 )
 
 // pages sizes the pages of this pod: one pager for each dataset, which its slots share.
@@ -36,7 +39,7 @@ type pages struct {
 	of     map[string]string // the source of each dataset
 
 	mu     sync.Mutex
-	trips  map[string]time.Duration // to each server and back
+	trips  map[string][]time.Duration // to each server and back, the newest last
 	pagers map[readAt]*sized
 }
 
@@ -60,7 +63,7 @@ func (a *App) newPages(bound []*source.Bound) *pages {
 		gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "prewarm_page_rows", Help: "Rows that the next page of a dataset asks for, in this pod.",
 		}, []string{"dataset"}),
-		trips: map[string]time.Duration{}, pagers: map[readAt]*sized{},
+		trips: map[string][]time.Duration{}, pagers: map[readAt]*sized{},
 	}
 	for _, b := range bound {
 		p.of[b.Spec().Name] = b.Source().Name()
@@ -95,7 +98,7 @@ func (p *pages) Read(r load.PageRead) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s, trip := p.sized(readAt{r.Dataset, r.Replica}), p.trips[server]
+	s, trip := p.sized(readAt{r.Dataset, r.Replica}), p.way(server)
 	if p.tell != nil {
 		p.tell(r, trip)
 	}
@@ -148,9 +151,23 @@ func (p *pages) trip(ctx context.Context, src *source.Source) {
 		p.log.DebugContext(ctx, "measure the way to a source; it is tried again", "source", src.Name(), "error", err)
 		return
 	}
+	p.took(src.Name(), trip)
+}
+
+// took takes one measurement.
+func (p *pages) took(server string, trip time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.trips[src.Name()] = trip
+	kept := append(p.trips[server], trip)
+	p.trips[server] = slices.Clone(kept[max(len(kept)-tripsKept, 0):])
+}
+
+// way is how long the way to a server and back takes; 0: it is not known.
+func (p *pages) way(server string) time.Duration {
+	if kept := p.trips[server]; len(kept) > 0 {
+		return slices.Min(kept)
+	}
+	return 0
 }
 
 // zone is what the guard said when the width was last published; hold if nothing was heard for long.

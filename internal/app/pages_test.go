@@ -38,7 +38,7 @@ func TestPagesFollowTheTimeOfTheSourceWithoutTheWayToIt(t *testing.T) {
 	t.Parallel()
 	p, _, reg := newTestPages(t, func(*config.Policy) {})
 	require.Equal(t, 500, p.Rows("users", ""))
-	p.trips["main"] = 2 * time.Millisecond
+	p.took("main", 2*time.Millisecond)
 	p.bounds.Target = time.Millisecond
 	p.read(30, 2*time.Millisecond)
 	require.InDelta(t, 1000, p.Rows("users", ""), 1)
@@ -49,6 +49,20 @@ func TestPagesFollowTheTimeOfTheSourceWithoutTheWayToIt(t *testing.T) {
 	found, err := reg.Gather()
 	require.NoError(t, err)
 	require.InDelta(t, 1000, found[0].GetMetric()[0].GetGauge().GetValue(), 1)
+}
+
+func TestTheWayToASourceIsTheShortestOfTwoMinutes(t *testing.T) {
+	t.Parallel()
+	p, _, _ := newTestPages(t, func(*config.Policy) {})
+	require.Zero(t, p.way("main"), "it is not known")
+	for _, trip := range []time.Duration{2 * time.Millisecond, time.Millisecond, 30 * time.Millisecond} {
+		p.took("main", trip)
+	}
+	require.Equal(t, time.Millisecond, p.way("main"), "a server that is busy is no longer way")
+	for range tripsKept {
+		p.took("main", 5*time.Millisecond)
+	}
+	require.Equal(t, 5*time.Millisecond, p.way("main"), "it has moved")
 }
 
 func TestPagesGrowOnlyWhileTheGuardSaysGrow(t *testing.T) {
