@@ -55,7 +55,7 @@ screenshots: servers ## docs/images: what the board looks like
 # Where a bench puts its figures.
 JSON ?=
 
-# The bench of the width: make bench-pace SECONDS=6 ROUNDS=1 CELLS=1,4 PAGES=500 JSON=bin/pace.json takes a minute and a half.
+# The bench of the width: make bench-pace SECONDS=6 ROUNDS=1 CELLS=1,4 PAGES=500 JSON=bin/pace.json takes some minutes.
 SECONDS ?= 15
 ROUNDS ?= 3
 RATE ?= 1000
@@ -64,7 +64,7 @@ PAGES ?= 500,5000
 PIN ?= true
 
 .PHONY: bench-pace
-bench-pace: servers ## what a live load feels beside the warming: fixed widths and pages against the controller; a quarter of an hour, Linux
+bench-pace: servers ## what a live load feels beside the warming: fixed widths and pages against the controller; some 20 minutes, Linux
 	@mkdir -p bin $(dir $(JSON))
 	PREWARM_REQUIRE_SERVERS=1 go test ./internal/app -run 'TestPace$$' -count=1 -v -timeout 1h -pace-seconds $(SECONDS) -pace-rounds $(ROUNDS) -pace-rate $(RATE) \
 		-pace-cells '$(CELLS)' -pace-pages '$(PAGES)' -pace-pin=$(PIN) -pace-json '$(if $(JSON),$(abspath $(JSON)))'

@@ -23,8 +23,7 @@ func (c *cluster) published() (p pace.Published) {
 func TestALeaderThatDoesNotKnowItIsOneNoMoreIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t) // width.min is 4
-	c.serve()
-	c.serve()
+	pods := []*pod{c.serve(), c.serve()}
 	c.shared(soon, 4, 2)
 	first := c.published()
 	old := first
@@ -39,6 +38,10 @@ func TestALeaderThatDoesNotKnowItIsOneNoMoreIsNotBelieved(t *testing.T) {
 		said++
 		sum, _ := c.slots()
 		require.LessOrEqual(t, sum, 4)
+		for _, p := range pods {
+			_, heard := p.ask(t, "GET", "/v1/width", nil)
+			require.Equal(t, false, heard["paused"], "as the old one says")
+		}
 		return is.Term == first.Term && is.At.Sub(first.At) >= 3*pace.Tick && said > 10
 	})
 	c.until(soon, "what the leader says stands", func() bool { return c.published().Term == first.Term })

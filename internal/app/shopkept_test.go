@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/prewarm-go/prewarm/internal/guard"
 )
 
 // only drops the keys that do not begin with any of these.
@@ -33,7 +31,7 @@ func (e expected) only(prefixes ...string) expected {
 // handled waits until nothing that was told is left to be done.
 func (c *cluster) handled() {
 	c.t.Helper()
-	c.until(soon+guard.Release, "all changes handled", func() bool { // a busy machine's slow pages may have stopped all work
+	c.until(soon, "all changes handled", func() bool {
 		return c.number("SELECT COUNT(*) FROM pending") == 0 && c.number("SELECT COUNT(*) FROM changes WHERE needed = 1 AND handled_us = 0") == 0
 	})
 }

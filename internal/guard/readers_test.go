@@ -35,9 +35,10 @@ func openRedis(t testing.TB, url string) *redis.Client {
 func TestThreadsRunningCountsWhatRuns(t *testing.T) {
 	t.Parallel()
 	db := openDB(t, testenv.OwnMySQL(t).DSN)
-	before, err := ReadThreadsRunning(t.Context(), db)
-	require.NoError(t, err)
-	require.GreaterOrEqual(t, before, 1.0, "the reading itself runs")
+	require.Eventually(t, func() bool {
+		alone, err := ReadThreadsRunning(t.Context(), db)
+		return err == nil && alone == 1 // the reading itself; a server that has just started may have more at first
+	}, 10*time.Second, 10*time.Millisecond)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	for range 3 {
@@ -48,7 +49,7 @@ func TestThreadsRunningCountsWhatRuns(t *testing.T) {
 	}
 	require.Eventually(t, func() bool {
 		now, err := ReadThreadsRunning(t.Context(), db)
-		return err == nil && now >= 4 // a server that has just started may have more at first
+		return err == nil && now == 4
 	}, 10*time.Second, 10*time.Millisecond)
 	cancel()
 	for range 3 {

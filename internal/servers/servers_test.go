@@ -1,18 +1,12 @@
 package servers
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -95,32 +89,4 @@ func TestCloseEndsTheServerAndRemovesItsDirectory(t *testing.T) {
 	require.Error(t, s.Ping())
 	require.NoDirExists(t, s.dir)
 	require.NoError(t, s.Close(), "Close twice")
-}
-
-func TestAServerDiesWithItsParent(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("only Linux has a parent-death signal")
-	}
-	t.Parallel()
-	need(t, startedRedis(t), nil)
-	child := exec.CommandContext(t.Context(), os.Args[0])
-	child.Env = append(os.Environ(), envChild+"=1")
-	out, err := child.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, child.Start())
-	line, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(t, err)
-	addr, dir, _ := strings.Cut(strings.TrimSpace(line), " ")
-	defer os.RemoveAll(dir)
-	_, err = net.Dial("tcp", addr)
-	require.NoError(t, err)
-	require.NoError(t, child.Process.Kill())
-	_ = child.Wait()
-	require.Eventually(t, func() bool {
-		conn, err := net.Dial("tcp", addr)
-		if err == nil {
-			conn.Close()
-		}
-		return err != nil
-	}, 10*time.Second, 10*time.Millisecond)
 }

@@ -10,7 +10,7 @@ import (
 type Summary struct {
 	Evenings         int     `json:"evenings"`          // of which one in four begins with costs that are believed wrongly
 	Feasible         int     `json:"feasible"`          // a clairvoyant schedule meets all deadlines
-	MissedFeasible   int     `json:"missed_feasible"`   // of those, evenings with a late broadcast, but for MissedUnforeseen
+	MissedFeasible   int     `json:"missed_feasible"`   // of those, evenings with a late broadcast
 	VerdictPrecision float64 `json:"verdict_precision"` // where costs were known: of broadcasts said to be infeasible when the last list was taken in (AtLast), the share that was late
 	VerdictRecall    float64 `json:"verdict_recall"`    // of broadcasts that were late, the share that was not said to be feasible
 	HarmSeconds      float64 `json:"harm_seconds"`
@@ -18,7 +18,7 @@ type Summary struct {
 
 	MissedSeeds []uint64 `json:"missed_seeds"` // of the missed evenings
 
-	MissedUnforeseen int      `json:"missed_unforeseen"` // feasible, but only for who works ahead of what nobody has announced
+	MissedUnforeseen int      `json:"missed_unforeseen"` // of MissedFeasible, those that only somebody could meet who works ahead of what nobody has announced
 	UnforeseenSeeds  []uint64 `json:"unforeseen_seeds"`
 
 	Broadcasts int     `json:"broadcasts"`
@@ -81,12 +81,11 @@ func (s *Summary) Add(e Evening, feasible bool) {
 	s.Late += late
 	if feasible {
 		s.Feasible++
-		switch {
-		case late == 0:
-		case e.Scenario.Foreseeable():
+		if late > 0 {
 			s.MissedFeasible++
 			s.MissedSeeds = append(s.MissedSeeds, e.Scenario.Seed)
-		default:
+		}
+		if late > 0 && !e.Scenario.Foreseeable() {
 			s.MissedUnforeseen++
 			s.UnforeseenSeeds = append(s.UnforeseenSeeds, e.Scenario.Seed)
 		}
