@@ -55,7 +55,7 @@ func (d *doctor) memory(ctx context.Context, field string, cfg config.Redis, cli
 	if cfg.Role != "" {
 		detail = cfg.Role + ": " + detail
 	}
-	limits := guard.RedisMemoryLimits()
+	limits := d.cfg.Guard.RedisMemory
 	if m.Share(int64(cfg.Size)) >= limits.Hold {
 		d.found(check, warn, detail, fmt.Sprintf("give it more, or raise %s.size or its maxmemory: at %.0f %% the width grows no more, at %.0f %% all work stops",
 			field, 100*limits.Hold, 100*limits.Stop))

@@ -138,7 +138,7 @@ func (c *cluster) logging(log slog.Handler) *pod {
 	c.t.Helper()
 	cfg, err := config.Load(c.config, nil)
 	require.NoError(c.t, err)
-	a, err := app.New(cfg, app.Options{Version: "test", Log: slog.New(log)})
+	a, err := app.New(cfg, app.Options{Version: "test", Log: slog.New(log), MachineFull: func() bool { return false }})
 	require.NoError(c.t, err)
 	require.NoError(c.t, a.Start(c.t.Context()))
 	c.t.Cleanup(func() {

@@ -28,7 +28,7 @@ const (
 // feltReport is what a pod's own work tells of the servers, as it stands on the queue's Redis under FeltKey. Nothing in it is a
 // time: pods' clocks differ.
 type feltReport struct {
-	Pages map[string]float64 `json:"pages,omitempty"` // seconds per row by dataset and where it is read (load.At), the median since the last report
+	Pages map[string]float64 `json:"pages,omitempty"` // seconds per row by dataset and where it is read (load.At), the lower quartile since the last report
 	Reads map[string]int64   `json:"reads"`           // statements sent so far, by source or replica
 }
 
@@ -85,7 +85,7 @@ func (f *felt) report() feltReport {
 	defer f.mu.Unlock()
 	r := feltReport{Pages: map[string]float64{}, Reads: map[string]int64{}}
 	for dataset, times := range f.pages {
-		r.Pages[dataset] = median(times)
+		r.Pages[dataset] = quick(times)
 	}
 	f.pages = nil
 	for name, server := range f.app.servers() {
@@ -115,7 +115,7 @@ func (f *felt) feel(ctx context.Context, pods []string) (alone []string) {
 	}
 	now := time.Now()
 	for dataset, costs := range pages {
-		g := guard.PageTime(dataset)
+		g := guard.PageTime(dataset, f.app.cfg.Guard.PageTime)
 		if !f.app.feelings.Observe(g.Name, median(costs), now) {
 			f.app.feelings.Add(g, nil)
 			f.app.feelings.Observe(g.Name, median(costs), now)
@@ -180,6 +180,12 @@ func (f *felt) reports(ctx context.Context, pods []string) []feltReport {
 		reports = append(reports, r)
 	}
 	return reports
+}
+
+// quick is the lower quartile.
+func quick(of []float64) float64 {
+	slices.Sort(of)
+	return of[len(of)/4]
 }
 
 func median(of []float64) float64 {

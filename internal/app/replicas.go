@@ -104,11 +104,13 @@ func (a *App) watchReplica(w *guard.Watch, add func(*guard.Gauge, guard.Reader),
 		return func(ctx context.Context) (float64, error) { return read(ctx, db) }
 	}
 	if !a.replicas.reads(name) {
-		add(guard.ReplicaLag(name), of(guard.ReadReplicaLag))
+		add(guard.ReplicaLag(name, a.cfg.Guard.ReplicaLag), of(guard.ReadReplicaLag))
 		return
 	}
 	w.Add(guard.ReadReplica(name), of(guard.ReadReplicaLag))
-	for g, read := range map[*guard.Gauge]guard.Reader{guard.ThreadsRunning(name): of(guard.ReadThreadsRunning), guard.Connections(name): of(guard.ReadConnections)} {
+	for g, read := range map[*guard.Gauge]guard.Reader{
+		guard.ThreadsRunning(name, a.cfg.Guard.ThreadsRunning): of(guard.ReadThreadsRunning), guard.Connections(name, a.cfg.Guard.Connections): of(guard.ReadConnections),
+	} {
 		g.Own = true
 		w.Add(g, read)
 	}

@@ -13,7 +13,7 @@ import (
 // signals are what the leader watches: every source and all Redis servers. One that cannot be read now, for want of a
 // right or because the server does not know it, is left out: it would hold the width for ever.
 func (a *App) signals() *guard.Watch {
-	w := &guard.Watch{}
+	w, limits := &guard.Watch{}, a.cfg.Guard
 	readable := func(g *guard.Gauge, read guard.Reader) bool {
 		ctx, cancel := context.WithTimeout(context.Background(), guard.ReadTime)
 		defer cancel()
@@ -33,13 +33,13 @@ func (a *App) signals() *guard.Watch {
 		of := func(read func(context.Context, *sql.DB) (float64, error)) guard.Reader {
 			return func(ctx context.Context) (float64, error) { return read(ctx, db) }
 		}
-		add(guard.ThreadsRunning(name), of(guard.ReadThreadsRunning))
-		add(guard.Connections(name), of(guard.ReadConnections))
+		add(guard.ThreadsRunning(name, limits.ThreadsRunning), of(guard.ReadThreadsRunning))
+		add(guard.Connections(name, limits.Connections), of(guard.ReadConnections))
 		if g := guard.MySQLReads(name, a.cfg.Pace.Crowd); g.Limits.Stop > 0 && readable(g, of(guard.ReadSelects)) {
 			w.Add(g, nil) // the leader feeds it
 		}
 		if query := a.cfg.Sources[name].Canary; query != "" {
-			add(guard.Canary(name), func(ctx context.Context) (float64, error) { return guard.ReadCanary(ctx, db, query) })
+			add(guard.Canary(name, limits.Canary), func(ctx context.Context) (float64, error) { return guard.ReadCanary(ctx, db, query) })
 		}
 	}
 	for name, db := range a.replicas.watched {
@@ -55,12 +55,12 @@ func (a *App) signals() *guard.Watch {
 		of := func(read func(context.Context, redis.UniversalClient) (float64, error)) guard.Reader {
 			return func(ctx context.Context) (float64, error) { return read(ctx, db) }
 		}
-		add(guard.RedisLatency(name), of(guard.ReadRedisLatency))
-		add(guard.RedisMemory(name), func(ctx context.Context) (float64, error) { return guard.ReadRedisMemory(ctx, db, sizes[name]) })
-		add(guard.RedisBlocked(name), of(guard.ReadRedisBlocked))
+		add(guard.RedisLatency(name, limits.RedisLatency), of(guard.ReadRedisLatency))
+		add(guard.RedisMemory(name, limits.RedisMemory), func(ctx context.Context) (float64, error) { return guard.ReadRedisMemory(ctx, db, sizes[name]) })
+		add(guard.RedisBlocked(name, limits.BlockedClients), of(guard.ReadRedisBlocked))
 		if name != "queue" {
 			evictions := &guard.RedisEvictionsReader{}
-			add(guard.RedisEvictions(name), func(ctx context.Context) (float64, error) { return evictions.Read(ctx, db, time.Now()) })
+			add(guard.RedisEvictions(name, limits.Evictions), func(ctx context.Context) (float64, error) { return evictions.Read(ctx, db, time.Now()) })
 		}
 	}
 	return w

@@ -17,6 +17,7 @@ type Config struct {
 	Policy   Policy            `yaml:"policy"`
 	Width    Width             `yaml:"width"`
 	Pace     Pace              `yaml:"pace"`
+	Guard    Guard             `yaml:"guard"`
 	Audit    Audit             `yaml:"audit"`
 	HTTP     HTTP              `yaml:"http"`
 	Alerts   Alerts            `yaml:"alerts"`

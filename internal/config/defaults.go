@@ -45,6 +45,7 @@ func Defaults() Config {
 		},
 		Width:   Width{Min: 1, Max: 64, MaxPerPod: 32},
 		Pace:    Pace{Headroom: 1.25, Margin: 2 * time.Minute, Crowd: 1.7},
+		Guard:   defaultGuard(),
 		Audit:   Audit{Repair: true, Sample: 100, Ready: 5},
 		Tracing: Tracing{Sample: 0.1},
 		HTTP:    HTTP{Listen: "127.0.0.1:8080"},

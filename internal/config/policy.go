@@ -45,6 +45,7 @@ func (p *problems) policy(c Config) {
 	if n := len(po.HashKey); n > 0 && n < minHashKey {
 		p.add("policy.hash_key", fmt.Sprintf("is %d bytes long, and could be guessed", n), "write 32 bytes into it, as from `openssl rand -hex 32`")
 	}
+	p.guard(c.Guard)
 	p.pages(po)
 	p.retry(po.Retry)
 	p.intakeWatch(po.IntakeWatch)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/prewarm-go/prewarm/internal/config"
 )
 
 // Limits are the thresholds of a signal; a value at or above one is in its zone. A threshold of 0 is never reached.
@@ -33,6 +35,12 @@ const (
 	// has held up for 50 ms stopped all work for Release.
 	outlier = 2
 )
+
+// limits are the thresholds that the configuration says, with the rest of what l says.
+func limits(z config.Zones, l Limits) Limits {
+	l.Hold, l.Shrink, l.Stop = z.Hold, z.Shrink, z.Stop
+	return l
+}
 
 // Gauge judges one signal. Its fields but Quiet are set once; it is not safe for concurrent use.
 type Gauge struct {

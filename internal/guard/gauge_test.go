@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/prewarm-go/prewarm/internal/config"
 )
 
 var t0 = time.Date(2026, 3, 14, 19, 0, 0, 0, time.UTC)
@@ -155,7 +157,7 @@ func TestTheWorstSignalSpeaks(t *testing.T) {
 
 func TestABaselineIsTheLevelOfAQuietServer(t *testing.T) {
 	t.Parallel()
-	g := PageTime("users")
+	g := PageTime("users", config.Defaults().Guard.PageTime)
 	g.Own, g.Limits = false, Limits{Times: true, Hold: 1.25, Shrink: 1.5, Stop: 5, Smooth: 0.5}
 	at := t0
 	feed := func(value float64, n int) Verdict {
@@ -189,7 +191,7 @@ func TestABaselineIsTheLevelOfAQuietServer(t *testing.T) {
 
 func TestTheFloorKeepsARatioOfNothingFromMeaningAnything(t *testing.T) {
 	t.Parallel()
-	g := RedisLatency("cache")
+	g := RedisLatency("cache", config.Defaults().Guard.RedisLatency)
 	g.Base = Baseline{Value: 50e-6, Samples: Learned}
 	g.Observe(600e-6, t0)
 	require.Equal(t, Grow, g.Judge(t0).Zone, "12 times the baseline, but less than a millisecond")
@@ -233,7 +235,7 @@ func TestAReaderThatHangsHoldsOnlyItsOwnSignal(t *testing.T) {
 
 func TestWhatOurOwnWorkMakesIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
-	g := PageTime("users")
+	g := PageTime("users", config.Defaults().Guard.PageTime)
 	require.Equal(t, Grow, g.Judge(t0).Zone, "nothing is loaded yet")
 	g.Observe(1e-6, t0)
 	v := g.Judge(t0)
@@ -254,8 +256,8 @@ func TestWhatOurOwnWorkMakesIsNotWaitedFor(t *testing.T) {
 func TestLevelsAreKnownAgainAfterARestart(t *testing.T) {
 	t.Parallel()
 	var was, is Watch
-	was.Add(RedisLatency("cache"), nil)
-	was.Add(RedisLatency("queue"), nil)
+	was.Add(RedisLatency("cache", config.Defaults().Guard.RedisLatency), nil)
+	was.Add(RedisLatency("queue", config.Defaults().Guard.RedisLatency), nil)
 	for i := range Learned {
 		was.Observe("redis_latency{cache}", 0.004, t0.Add(time.Duration(i)*time.Second))
 	}
@@ -267,7 +269,7 @@ func TestLevelsAreKnownAgainAfterARestart(t *testing.T) {
 	require.InDelta(t, 2, was.Baselines()["redis_latency{queue}"].Value, 0.001)
 
 	is.Know(levels)
-	is.Add(RedisLatency("cache"), nil) // later, as a dataset's
+	is.Add(RedisLatency("cache", config.Defaults().Guard.RedisLatency), nil) // later, as a dataset's
 	is.Observe("redis_latency{cache}", 0.1, t0)
 	require.Equal(t, Shrink, is.Judge(t0)[0].Zone)
 	is.Fail("redis_latency{cache}", errors.New("gone"))
@@ -279,7 +281,7 @@ func TestLevelsAreKnownAgainAfterARestart(t *testing.T) {
 func TestALevelIsLearnedAlthoughEveryThirdReadingLies(t *testing.T) {
 	t.Parallel()
 	for _, lie := range []float64{1e-12, 1e300} {
-		g := PageTime("users")
+		g := PageTime("users", config.Defaults().Guard.PageTime)
 		at := t0
 		for i := range 2 * Learned {
 			at = at.Add(time.Second)
@@ -295,7 +297,7 @@ func TestALevelIsLearnedAlthoughEveryThirdReadingLies(t *testing.T) {
 
 func TestAReadingThatIsNoMeasureOfAnythingIsForgottenSoon(t *testing.T) {
 	t.Parallel()
-	g := Canary("main")
+	g := Canary("main", config.Defaults().Guard.Canary)
 	g.Base = Baseline{Value: 1e-3, Samples: Learned}
 	g.Observe(1e-3, t0)
 	g.Observe(math.MaxFloat64, t0.Add(time.Second))
@@ -309,7 +311,7 @@ func TestAReadingThatIsNoMeasureOfAnythingIsForgottenSoon(t *testing.T) {
 func TestOneSlowPageIsNoise(t *testing.T) {
 	t.Parallel()
 	at := t0
-	g := PageTime("users")
+	g := PageTime("users", config.Defaults().Guard.PageTime)
 	g.Base = Baseline{Value: 1e-6, Samples: Learned}
 	for name, silence := range map[string]time.Duration{"while pages come": time.Second, "the first after a silence": time.Hour} {
 		at = at.Add(silence)
@@ -330,7 +332,7 @@ func TestOneSlowPageIsNoise(t *testing.T) {
 
 func TestRowsThatHaveBecomeDearerForGoodDoNotStopTheWorkForEver(t *testing.T) {
 	t.Parallel()
-	g := PageTime("users")
+	g := PageTime("users", config.Defaults().Guard.PageTime)
 	g.Base, g.Quiet = Baseline{Value: 1e-6, Samples: Learned}, true
 	at, stopped := t0, 0
 	for at.Sub(t0) < 4*time.Hour {

@@ -4,16 +4,15 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+
+	"github.com/prewarm-go/prewarm/internal/config"
 )
 
 // Connections is the share of max_connections that is in use on a MySQL or MariaDB, by whomever: the live service must
 // find one. A smaller width does not close connections, it keeps more from being opened. Stale means hold.
-func Connections(source string) *Gauge {
-	return &Gauge{Name: "mysql_connections{" + source + "}", Above0: true, Limits: ConnectionsLimits(), Show: percent}
+func Connections(source string, zones config.Zones) *Gauge {
+	return &Gauge{Name: "mysql_connections{" + source + "}", Above0: true, Limits: limits(zones, Limits{}), Show: percent}
 }
-
-// ConnectionsLimits are the defaults.
-func ConnectionsLimits() Limits { return Limits{Hold: 0.75, Shrink: 0.85, Stop: 0.95} }
 
 // ReadConnections reads it. The limit is read each time: it can be changed at runtime.
 func ReadConnections(ctx context.Context, db *sql.DB) (float64, error) {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"github.com/prewarm-go/prewarm/internal/mysqlconn"
+
+	"github.com/prewarm-go/prewarm/internal/config"
 )
 
 // ErrNotReplicating: the server is no replica, or its replication stands still, so that there is no lag to go by.
@@ -17,8 +19,8 @@ var ErrNotReplicating = errors.New("replication does not run")
 // ReplicaLag is how many seconds a replica is behind, by its own account. Name only replicas that our reading can slow
 // down or that we read from: a lag that we do not cause would hold us up for nothing. A replica that does not replicate
 // has no lag, and says hold, as a stale value does.
-func ReplicaLag(replica string) *Gauge {
-	return &Gauge{Name: "replica_lag{" + replica + "}", Limits: ReplicaLagLimits(), Show: seconds}
+func ReplicaLag(replica string, zones config.Zones) *Gauge {
+	return &Gauge{Name: "replica_lag{" + replica + "}", Limits: limits(zones, Limits{}), Show: seconds}
 }
 
 // ReadReplica is ReplicaLag of a replica that pages are read from. Its lag is shown and judged by nobody: pages are only read
@@ -26,9 +28,6 @@ func ReplicaLag(replica string) *Gauge {
 func ReadReplica(replica string) *Gauge {
 	return &Gauge{Name: "replica_lag{" + replica + "}", Own: true, Show: seconds}
 }
-
-// ReplicaLagLimits are the defaults.
-func ReplicaLagLimits() Limits { return Limits{Hold: 2, Shrink: 5, Stop: 30} }
 
 // ReadReplicaLag reads it; of several channels the greatest counts. It needs the privilege REPLICATION CLIENT (MariaDB:
 // REPLICA MONITOR).

@@ -3,23 +3,19 @@ package guard
 import (
 	"math"
 	"time"
+
+	"github.com/prewarm-go/prewarm/internal/config"
 )
 
 // PageTime is the time of a page of our own per row, against what it costs when the server is quiet: what a slot feels is
 // what the live load feels. It is the fastest signal there is and costs nothing to read. One gauge per dataset, fed with
-// the median over the pods of the medians of their pages since the last observation (one slow page, or pod, is noise). It is
-// silent when nothing is loaded.
-func PageTime(dataset string) *Gauge {
+// the median over the pods of the lower quartiles of their pages since the last observation: one slow page, or pod, is noise, and what
+// slows a server down no page is without. It is silent when nothing is loaded, and of pods whose own machine is full.
+func PageTime(dataset string, zones config.Zones) *Gauge {
 	return &Gauge{
-		Name: "page_time{" + dataset + "}", Own: true, Above0: true, Limits: PageTimeLimits(),
+		Name: "page_time{" + dataset + "}", Own: true, Above0: true, Limits: limits(zones, Limits{Times: true, Smooth: 0.3}),
 		Show: func(v float64) string { return seconds(v) + "/row" },
 	}
-}
-
-// PageTimeLimits are the defaults. They suit medians over all pods. Our own width raises the time too: where it does, the
-// server works on more pages than it has cores, pages get smaller and all get slower, and fewer slots do as much.
-func PageTimeLimits() Limits {
-	return Limits{Times: true, Hold: 1.25, Shrink: 1.5, Stop: 20, Smooth: 0.3}
 }
 
 // pageStatement is what a statement costs beside its rows, in rows: so many are added to a page's, so that the time of a row

@@ -4,17 +4,14 @@ import (
 	"context"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/prewarm-go/prewarm/internal/config"
 )
 
 // RedisBlocked is the number of clients that wait in a blocking command. The live service may have some by design, so it is
 // judged against its usual level; a sudden crowd means that those who should serve them do not. Stale means hold.
-func RedisBlocked(which string) *Gauge {
-	return &Gauge{Name: "redis_blocked_clients{" + which + "}", Limits: RedisBlockedLimits(), Show: count}
-}
-
-// RedisBlockedLimits are the defaults. One is added to the count when it is read, so that none is a level too.
-func RedisBlockedLimits() Limits {
-	return Limits{Times: true, Floor: 50, Hold: 2, Shrink: 4, Stop: 20, Smooth: 0.3}
+func RedisBlocked(which string, zones config.Zones) *Gauge {
+	return &Gauge{Name: "redis_blocked_clients{" + which + "}", Limits: limits(zones, Limits{Times: true, Floor: 50, Smooth: 0.3}), Show: count}
 }
 
 // ReadRedisBlocked reads it, plus one; in a cluster over all masters.

@@ -6,16 +6,15 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/prewarm-go/prewarm/internal/config"
 )
 
 // RedisEvictions is how many keys a second the Redis throws away to make room. With the memory full, every key that is
 // warmed costs another one, perhaps of a live broadcast. Stale means hold.
-func RedisEvictions(which string) *Gauge {
-	return &Gauge{Name: "redis_evictions{" + which + "}", Limits: RedisEvictionsLimits(), Show: perSecond}
+func RedisEvictions(which string, zones config.Zones) *Gauge {
+	return &Gauge{Name: "redis_evictions{" + which + "}", Limits: limits(zones, Limits{}), Show: perSecond}
 }
-
-// RedisEvictionsLimits are the defaults.
-func RedisEvictionsLimits() Limits { return Limits{Hold: 0.1, Shrink: 10, Stop: 100} }
 
 // RedisEvictionsReader turns Redis's counter into a rate. The zero value is ready; it is safe for concurrent use.
 type RedisEvictionsReader struct {

@@ -2,34 +2,23 @@ package guard
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/prewarm-go/prewarm/internal/config"
 )
 
 // RedisLatency is the time of one PING there and back: Redis executes one command at a time, so a PING waits behind
-// whatever the others sent. It is judged against its quiet level. One that does not come back in time is a reading (it took
+// whatever the others sent. It is judged against its quiet level, above a floor of a millisecond: a ratio of less means nothing. One that does not come back in time is a reading (it took
 // at least that long), not a stale value.
-func RedisLatency(which string) *Gauge {
-	return &Gauge{Name: "redis_latency{" + which + "}", Above0: true, Limits: RedisLatencyLimits(), Show: seconds}
-}
-
-// RedisLatencyLimits are the defaults. A PING beside full pipelines of 500 SETs waits about a millisecond, which a live
-// client feels too but bears; the floor keeps a ratio of less from meaning anything.
-func RedisLatencyLimits() Limits {
-	return Limits{Times: true, Floor: 0.001, Hold: 3, Shrink: 5, Stop: 50, Smooth: 0.3}
+func RedisLatency(which string, zones config.Zones) *Gauge {
+	return &Gauge{Name: "redis_latency{" + which + "}", Above0: true, Limits: limits(zones, Limits{Times: true, Floor: 0.001, Smooth: 0.3}), Show: seconds}
 }
 
 // ReadRedisLatency reads it; in a cluster of the slowest master.
 func ReadRedisLatency(ctx context.Context, db redis.UniversalClient) (float64, error) {
-	began := time.Now()
-	err := ping(ctx, db)
-	took := time.Since(began).Seconds()
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return took, nil
-	}
+	took, err := latency(ctx, func(ctx context.Context) error { return ping(ctx, db) })
 	if err != nil {
 		return 0, fmt.Errorf("ping Redis: %w", err)
 	}

@@ -4,18 +4,16 @@ import (
 	"context"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/prewarm-go/prewarm/internal/config"
 )
 
 // RedisMemory is the share in use of the memory that may be counted on: of maxmemory (without it of the machine's memory) or of
 // the configured size, whichever is fuller. Warming is what fills it, and what does not fit any more evicts keys of
 // the live service or is refused. Stale means hold.
-func RedisMemory(which string) *Gauge {
-	return &Gauge{Name: "redis_memory{" + which + "}", Limits: RedisMemoryLimits(), Show: percent}
+func RedisMemory(which string, zones config.Zones) *Gauge {
+	return &Gauge{Name: "redis_memory{" + which + "}", Limits: limits(zones, Limits{}), Show: percent}
 }
-
-// RedisMemoryLimits are the defaults. To shrink does not free memory, so it is left out: between hold and stop the evening
-// goes on at its width.
-func RedisMemoryLimits() Limits { return Limits{Hold: 0.85, Stop: 0.95} }
 
 // ReadRedisMemory reads it. size is the memory that may be counted on over all masters, in bytes; 0: nobody said.
 func ReadRedisMemory(ctx context.Context, db redis.UniversalClient, size int64) (float64, error) {

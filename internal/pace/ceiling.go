@@ -142,6 +142,12 @@ func (s State) probe(in Input, r Result, w config.Width) (State, Result) {
 	if s.Limit == 0 || in.Guard.Zone != guard.Grow || s.Width < s.Limit {
 		return s, r
 	}
+	if s.Knee == 0 && in.Now.Sub(s.Spoken) >= settle { // it was held and never cut: growth ends again where it is held
+		s.Limit, s.Raised = 0, in.Now
+		r.Ceiling, r.Binds = ceiling(s, in, w)
+		r.Bound = r.Ceiling < r.Wanted
+		return s, r
+	}
 	wait := calm
 	if s.Knee > 0 && s.Limit+1 >= s.Knee {
 		wait = min(probe<<min(max(s.Failures, 0), 10), probeMost)

@@ -9,6 +9,7 @@ import (
 type Demand struct {
 	Slots    float64   `json:"slots"`    // with headroom; 0: nothing to do
 	Bare     float64   `json:"bare"`     // without
+	Long     float64   `json:"long"`     // without, over Policy.Cushion or longer
 	Run      string    `json:"run"`      // whose deadline binds; "" with nothing to do
 	Deadline time.Time `json:"deadline"` // that binds
 	Due      float64   `json:"due"`      // slot seconds due until then
@@ -40,7 +41,7 @@ func Need(now time.Time, works []Work, p Policy) Demand {
 	works = inOrder(works)
 	var d Demand
 	var sum float64
-	var binding float64
+	var binding, long float64
 	mayRun := false
 	for i := range works {
 		w := &works[i]
@@ -68,6 +69,7 @@ func Need(now time.Time, works []Work, p Policy) Demand {
 			mayRun = true
 		}
 		sum += min(amount, w.parallel()*usable)
+		long = max(long, sum/max(left, p.Cushion.Seconds()))
 		if rate := sum / left; rate > binding {
 			binding = rate
 			d.Run, d.Deadline, d.Due = w.Run, w.Deadline, sum
@@ -75,9 +77,19 @@ func Need(now time.Time, works []Work, p Policy) Demand {
 	}
 	if mayRun {
 		d.Next = time.Time{}
-		d.Bare, d.Slots = binding, binding*p.Headroom
+		d.Bare, d.Long, d.Slots = binding, long, binding*p.Headroom
 	}
 	d.Reason = d.explain(now, mayRun, p)
+	return d
+}
+
+// Ahead is pure: the demand on servers of which planning counts on so many slots; below 1 it is not known. An evening that is nearly
+// full is worked off faster than its deadlines ask for.
+func (d Demand) Ahead(ceiling float64, p Policy) Demand {
+	if slots := p.Fill().slots(d.Bare, d.Long, ceiling); slots > d.Slots {
+		d.Slots = slots
+		d.Reason += fmt.Sprintf("; %.1f to keep room for late-comers below the %.0f that are counted on", slots, ceiling)
+	}
 	return d
 }
 

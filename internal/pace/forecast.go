@@ -33,7 +33,8 @@ func forecast(now time.Time, works []Work, ceiling, least float64, amount func(*
 	slices.Sort(f.starts)
 	for asked := math.Inf(-1); len(f.open) > 0 && f.t < week; {
 		if f.t-asked >= forecastStep || !f.ran {
-			f.width, asked = min(max(f.needed(), least), ceiling), f.t
+			bare, long := f.needed()
+			f.width, asked = min(max(p.slots(bare, long, ceiling), least), ceiling), f.t
 		}
 		f.advance(asked + forecastStep - f.t)
 	}
@@ -117,15 +118,16 @@ func openRunners(now time.Time, works []Work, amount func(*Work) float64) []runn
 	return open
 }
 
-// needed is Need on the forecast's own figures.
-func (f *future) needed() float64 {
-	soonest := f.policy.Soonest.Seconds()
-	sum, most := 0.0, 0.0
+// needed is Need's bare need, and that over Cushion or longer, on the forecast's own figures.
+func (f *future) needed() (bare, long float64) {
+	soonest, cushion := f.policy.Soonest.Seconds(), f.policy.Cushion.Seconds()
+	sum := 0.0
 	for i := range f.open {
 		r := &f.open[i]
 		due := f.due[r.at]
 		sum += min(r.left, r.parallel*max(due-max(f.t, r.start), soonest))
-		most = max(most, sum/max(due-f.t, soonest))
+		left := max(due-f.t, soonest)
+		bare, long = max(bare, sum/left), max(long, sum/max(left, cushion))
 	}
-	return most * f.policy.Headroom
+	return bare, long
 }

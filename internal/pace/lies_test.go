@@ -64,13 +64,14 @@ func newLiars(known bool) *liars {
 		l.watch.Add(g, nil)
 		l.names, l.well = append(l.names, g.Name), append(l.well, well)
 	}
-	add(guard.PageTime("users"), 2e-6)
-	add(guard.Canary("main"), 1e-3)
-	add(guard.ThreadsRunning("main"), 6)
-	add(guard.Connections("main"), 0.2)
-	add(guard.ReplicaLag("replica"), 0.5)
-	add(guard.RedisLatency("cache"), 3e-4)
-	add(guard.RedisMemory("cache"), 0.4)
+	limits := config.Defaults().Guard
+	add(guard.PageTime("users", limits.PageTime), 2e-6)
+	add(guard.Canary("main", limits.Canary), 8e-4) // a signal in the tenth below its threshold holds what it held
+	add(guard.ThreadsRunning("main", limits.ThreadsRunning), 6)
+	add(guard.Connections("main", limits.Connections), 0.2)
+	add(guard.ReplicaLag("replica", limits.ReplicaLag), 0.5)
+	add(guard.RedisLatency("cache", limits.RedisLatency), 3e-4)
+	add(guard.RedisMemory("cache", limits.RedisMemory), 0.4)
 	add(guard.MySQLReads("main", 1.7), 1)
 	return l
 }

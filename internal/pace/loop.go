@@ -61,13 +61,14 @@ type Loop struct {
 	Log     *slog.Logger
 	Move    func(ctx context.Context, moves []ledger.Move) error // moves planned starts
 
-	term  int64
-	state State
-	looks int              // decisions, for what is not done at each
-	late  map[string]doubt // by run, of those that were expected to be late
-	pods  []string         // that lived at the last decision
-	hand  *Override        // what somebody had set at the last decision
-	alone []string         // sources that nobody else reads
+	term   int64
+	state  State
+	result Result           // of the last decision
+	looks  int              // decisions, for what is not done at each
+	late   map[string]doubt // by run, of those that were expected to be late
+	pods   []string         // that lived at the last decision
+	hand   *Override        // what somebody had set at the last decision
+	alone  []string         // sources that nobody else reads
 }
 
 const (
@@ -175,6 +176,7 @@ func (l *Loop) Once(ctx context.Context) error {
 	was, stopped := l.state.Width, l.state.Stopped
 	var r Result
 	l.state, r = Next(l.state, in)
+	l.result = r
 	l.state, _ = PodsWanted(l.state, in, r)
 	l.Watch.Quiet(r.Width <= r.least || in.Demand.Slots == 0)
 	if r.Width != was || l.state.Stopped != stopped {
@@ -214,9 +216,13 @@ func (l *Loop) input(ctx context.Context) (in Input, open []ledger.OpenWork, wor
 		return in, nil, nil, nil, err
 	}
 	works = WorksOf(open, rates, in.Now, l.Policy)
-	in.Demand, in.Bounds, in.Pods = Need(in.Now, works, l.Policy), l.Bounds, len(pods)
-	in.Override, err = ReadOverride(ctx, l.Ledger)
-	return in, open, works, pods, err
+	in.Bounds, in.Pods = l.Bounds, len(pods)
+	if in.Override, err = ReadOverride(ctx, l.Ledger); err != nil {
+		return in, nil, nil, nil, err
+	}
+	w, _ := bounds(in)
+	in.Demand = Need(in.Now, works, l.Policy).Ahead(float64(Known(in.Now, w, in.Pods, l.state, l.result).Ceiling), l.Policy)
+	return in, open, works, pods, nil
 }
 
 // Know tells the watch what was learned of the signals before.

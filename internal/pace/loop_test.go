@@ -313,7 +313,7 @@ func TestASignalThatStopsIsObeyedBetweenTwoDecisionsAndLevelsAreKept(t *testing.
 	c := evening()
 	c.levels = []byte(`{"redis_latency{cache}": {"value": 0.001, "samples": 20}}`)
 	l := newLoop(c)
-	l.Watch.Add(guard.RedisLatency("cache"), nil)
+	l.Watch.Add(guard.RedisLatency("cache", config.Defaults().Guard.RedisLatency), nil)
 	took := 0.001
 	var asked, alone []string
 	l.Feel = func(_ context.Context, pods []string) []string {

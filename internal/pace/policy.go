@@ -57,3 +57,33 @@ func (p Policy) Fill() Policy {
 // within is the time in which what is due in d is asked to be done, in seconds: until the deadline's margin, never less
 // than Soonest.
 func (p Policy) within(d time.Duration) float64 { return float64(max(d-p.Margin, p.Soonest)) * 1e-9 }
+
+// An evening is full by degrees: not at all while its need is below fullFrom of the share of the ceiling that is planned with, wholly from
+// fullTo on. Of 1,000 simulated evenings, with 0.5 and 1 one was missed that could have been met, a shop of a third of all rows that
+// was announced an hour ahead; with 0.3 and 0.6 none.
+const (
+	fullFrom = 0.3
+	fullTo   = 0.6
+)
+
+// full is how full an evening is, from 0 to 1, of which the need is a share of the ceiling that planning counts on. What is left of the
+// ceiling is all that a late-comer finds: a full evening is worked off as fast and as early as may be until there is room again, one that
+// is not as its deadlines ask for. In between there is no step about which widths and starts could swing. The need is one over Cushion
+// or longer: what is urgent for a moment fills no evening.
+func (p Policy) full(used float64) float64 {
+	return min(max((used/p.Share-fullFrom)/(fullTo-fullFrom), 0), 1)
+}
+
+// slots is the width for a bare need, and for what is needed over Cushion or longer, of a ceiling that planning counts on: the need with
+// headroom, and more up to all of the ceiling as far as the evening is full. A ceiling below 1 is not known.
+func (p Policy) slots(bare, long, ceiling float64) float64 {
+	with, full := bare*p.Headroom, 0.0
+	if ceiling >= 1 {
+		full = p.full(long / ceiling)
+	}
+	if full == 0 {
+		return with
+	}
+	least := p.Headroom * p.Share * fullFrom // of the ceiling, where that begins
+	return max(with, ceiling*(least+(1-least)*full))
+}

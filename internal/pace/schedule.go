@@ -23,7 +23,8 @@ type Slot struct {
 // Liu, "Real-Time Systems", 2000, section 4.3, "latest release time"). The
 // level is a little more than the lowest at which all deadlines hold, and at most Share of the ceiling: so the load is level, a
 // run is begun only as early as the crowd behind it asks for, and what is left of the ceiling is for late-comers. Work that
-// does not fit begins as early as it may, and gets the rest of the ceiling.
+// does not fit begins as early as it may, and gets the rest of the ceiling. Of an evening that is nearly full (Policy.full) the starts
+// are between what was found and as early as may be.
 //
 // No start is nearer to the deadline than Cushion, and a probe begins as early as it may. A start that the run had is kept unless it is later, or more than Keep
 // earlier, than the one found; one that is not kept is put half of Keep earlier, so that it does not move again with the next
@@ -32,11 +33,14 @@ type Slot struct {
 func Schedule(now time.Time, works []Work, ceiling float64, p Policy) []Slot {
 	p = p.Fill()
 	b := newBackward(now, works, p)
-	b.run(min(b.level(p.Level), max(ceiling, 1)*p.Share))
+	lowest, long := b.lowest(p.Cushion.Seconds())
+	full := p.full(long / max(ceiling, 1))
+	b.run(min(level(lowest*p.Level), max(ceiling, 1)*p.Share))
 	slots := make([]Slot, len(works))
 	for i, w := range works {
 		j := b.jobs[i]
-		found := earlier(now.Add(time.Duration(j.begin*float64(time.Second))).Truncate(time.Second), w.Deadline.Add(-p.Cushion))
+		begin := j.begin - full*(j.begin-j.release)
+		found := earlier(now.Add(time.Duration(begin*float64(time.Second))).Truncate(time.Second), w.Deadline.Add(-p.Cushion))
 		if w.Probe {
 			found = earlier(found, w.Earliest)
 		}
@@ -114,12 +118,20 @@ func newBackward(now time.Time, works []Work, p Policy) *backward {
 // levelStep is the ratio of two levels: a level that followed every announcement would move every start with it.
 const levelStep = math.Sqrt2
 
-// level is the lowest level at which all jobs can be done in time, the processor-demand bound over all intervals, times
-// a factor, rounded up to a power of levelStep; at least 1.
-func (b *backward) level(factor float64) float64 {
+// level is a level rounded up to a power of levelStep; at least 1.
+func level(of float64) float64 {
+	if !(of > 1) {
+		return 1
+	}
+	return math.Pow(levelStep, math.Ceil(math.Log(of)/math.Log(levelStep)-1e-6))
+}
+
+// lowest is the lowest level at which all jobs can be done in time, the processor-demand bound over all intervals; long is the same with
+// intervals of cushion seconds or longer.
+func (b *backward) lowest(cushion float64) (most, long float64) {
 	byRelease := slices.Clone(b.byDue)
 	slices.SortFunc(byRelease, func(x, y int) int { return cmp.Compare(b.jobs[y].release, b.jobs[x].release) })
-	most, done := 0.0, math.NaN()
+	done := math.NaN()
 	for _, k := range b.byDue {
 		end := b.jobs[k].due
 		if end == done {
@@ -130,14 +142,11 @@ func (b *backward) level(factor float64) float64 {
 		for _, i := range byRelease {
 			if j := &b.jobs[i]; j.due <= end && j.release < end {
 				sum += j.left
-				most = max(most, sum/(end-j.release))
+				most, long = max(most, sum/(end-j.release)), max(long, sum/max(end-j.release, cushion))
 			}
 		}
 	}
-	if !(most*factor > 1) {
-		return 1
-	}
-	return math.Pow(levelStep, math.Ceil(math.Log(most*factor)/math.Log(levelStep)-1e-6))
+	return most, long
 }
 
 // urgency orders the active: the latest release first.

@@ -34,7 +34,7 @@ func TestScheduleBeginsAsLateAsTheCrowdAllows(t *testing.T) {
 			[]Work{{Run: "a", Deadline: in(2 * h), Earliest: in(h), Seconds: 36_000}}, 8, []time.Duration{h}},
 		"overdue":         {[]Work{work("a", -h, 60)}, 8, []time.Duration{0}},
 		"nothing left":    {[]Work{work("a", h, 0)}, 8, []time.Duration{h}},
-		"one unit a slot": {[]Work{{Run: "a", Deadline: in(2 * h), Seconds: 3600, Units: 1}, work("b", time.Minute, 600)}, 20, []time.Duration{h, 6 * time.Second}},
+		"one unit a slot": {[]Work{{Run: "a", Deadline: in(2 * h), Seconds: 3600, Units: 1}, work("b", time.Minute, 600)}, 200, []time.Duration{h, 6 * time.Second}},
 		"the last unit":   {[]Work{{Run: "a", Deadline: in(2 * h), Seconds: 3600, Units: 4, Longest: 900}}, 8, []time.Duration{45 * time.Minute}},
 	} {
 		p := exact
@@ -248,4 +248,21 @@ func TestScheduleEndsForAnyInput(t *testing.T) {
 			require.Equal(t, v.State == Feasible, v.Remedy == "")
 		}
 	})
+}
+
+func TestAFullEveningBeginsAsEarlyAsItMay(t *testing.T) {
+	t.Parallel()
+	works := []Work{{Run: "a", Deadline: in(6 * time.Hour), Earliest: in(2 * time.Hour), Seconds: 4 * 3600, Units: 1000}} // an hour of each of 4 slots
+	begins := func(ceiling float64) time.Duration {
+		return startsOf(Schedule(noon, works, ceiling, Policy{Keep: 1, Margin: 1, Cushion: time.Minute, Level: 4}))[0]
+	}
+	last := 2 * time.Hour
+	require.InDelta(t, last.Seconds(), begins(2).Seconds(), 5, "as early as it may")
+	for ceiling := 2.0; ceiling < 10; ceiling += 0.05 {
+		now := begins(ceiling)
+		require.GreaterOrEqual(t, now, last-2*time.Second, "the more room there is, the later: ceiling %g", ceiling)
+		require.LessOrEqual(t, now-last, 20*time.Minute, "no step: ceiling %g", ceiling)
+		last = now
+	}
+	require.Greater(t, last, 3*time.Hour)
 }

@@ -115,7 +115,13 @@ func TestHoldHolds(t *testing.T) {
 	}
 	require.Contains(t, l.last.Reason, "canary 9ms >= 4ms")
 	l.input.Guard = green
-	require.Equal(t, slices.Repeat([]int{15}, 9), l.run(9), "what held is not gone beyond at once")
+	require.Equal(t, []int{15, 15, 18, 22}, l.run(4), "what held is gone beyond when it has been well for a moment: nothing was cut")
+	l.input.Guard = zone(guard.Shrink, 0.7)
+	l.run(1)
+	l.input.Guard = zone(guard.Hold, 1)
+	l.run(10)
+	l.input.Guard = green
+	require.Equal(t, slices.Repeat([]int{15}, 9), l.run(9), "what was cut is not gone beyond at once")
 	l.input.Guard = guard.Verdict{Zone: guard.Hold, Factor: 1, Blind: true}
 	l.run(300)
 	require.Equal(t, 15, l.state.Limit, "nothing is tried while nothing is seen")
@@ -270,7 +276,7 @@ func TestTheWidthDoesNotSwing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		knee := rapid.Float64Range(5, 60).Draw(t, "knee")
 		l := newLaw(rapid.Float64Range(1, 80).Draw(t, "need"))
-		g := guard.PageTime("users")
+		g := guard.PageTime("users", config.Defaults().Guard.PageTime)
 		g.Base = guard.Baseline{Value: 1e-6, Samples: guard.Learned}
 		noise := rapid.Custom(func(t *rapid.T) float64 { return rapid.Float64Range(0.97, 1.03).Draw(t, "n") })
 		jitter := make([]float64, 32)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prewarm-go/prewarm/internal/config"
 	"github.com/prewarm-go/prewarm/internal/guard"
 	"github.com/prewarm-go/prewarm/internal/pace"
 )
@@ -103,7 +104,7 @@ func Play(s Scenario) Evening {
 	e := &evening{
 		Scenario: &s, server: server{&s}, rand: rand.New(rand.NewPCG(s.Seed, 1)), //nolint:gosec // repeatable
 		out:   &Evening{Scenario: &s, Outcomes: make([]Outcome, len(s.Broadcasts))},
-		pages: guard.PageTime("users"), threads: guard.ThreadsRunning("main"),
+		pages: guard.PageTime("users", config.Defaults().Guard.PageTime), threads: guard.ThreadsRunning("main", config.Defaults().Guard.ThreadsRunning),
 	}
 	if s.Ceiling > 0 {
 		e.law.Borne = pace.Bore(s.Ceiling, s.Begin.Add(-20*time.Hour))
@@ -254,7 +255,7 @@ func (e *evening) tick(now time.Time) {
 	if e.ticks++; e.ticks%reweighTicks == 0 {
 		e.weigh(now)
 	}
-	demand := pace.Need(now, e.works, e.Policy)
+	demand := pace.Need(now, e.works, e.Policy).Ahead(float64(e.known(now).Ceiling), e.Policy)
 	verdict := guard.Worst([]guard.Verdict{e.pages.Judge(now), e.threads.Judge(now)})
 	if !st.noLeader {
 		e.law, e.result = pace.Next(e.law, pace.Input{Now: now, Demand: demand, Guard: verdict, Bounds: e.Width, Pods: st.thought})

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/prewarm-go/prewarm/internal/config"
-	"github.com/prewarm-go/prewarm/internal/guard"
 	"github.com/prewarm-go/prewarm/internal/pace"
 )
 
@@ -179,7 +178,7 @@ func faults(r *rand.Rand, day time.Time) []Fault {
 // borne is how many slots' worth of work an earlier evening like this one would have found the servers to bear: the guard
 // holds a little above the knee, where the live load gives some room too.
 func (s *Scenario) borne(day time.Time) int {
-	hold := guard.PageTimeLimits().Hold
+	hold := config.Defaults().Guard.PageTime.Hold
 	sum, n := 0.0, 0.0
 	for t := day.Add(17 * time.Hour); t.Before(day.Add(23 * time.Hour)); t = t.Add(5 * time.Minute) {
 		sum += min(s.Knee-s.Live(t)/hold, float64(s.Width.Max))
