@@ -110,7 +110,6 @@ func showSum(t *terminal, s simulate.Summary) {
 		{"evenings", s.Evenings, ""},
 		{"feasible", s.Feasible, "a clairvoyant schedule meets all deadlines"},
 		{"missed", s.MissedFeasible, "of those, evenings with a late broadcast"},
-		{"unforeseen", s.MissedUnforeseen, "of the missed, those that only somebody could meet who works ahead of what nobody has announced yet"},
 		{"broadcasts", s.Broadcasts, ""},
 		{"late", s.Late, fmt.Sprintf("%d of them announced as late at least 5 minutes before the deadline", s.Warned)},
 		{"said infeasible", s.Infeasible, "when the last list was taken in, at least 5 minutes before the deadline"},

@@ -48,6 +48,7 @@ type Pages struct {
 type Demand struct {
 	Slots    float64    `json:"slots" doc:"with headroom; 0: nothing to do now"`
 	Bare     float64    `json:"bare" doc:"without headroom"`
+	Ahead    float64    `json:"ahead" doc:"slots that the work is done with to keep room for late-comers; less than slots: the evening has room"`
 	Run      string     `json:"run" doc:"whose deadline binds; empty: there is none"`
 	Deadline *time.Time `json:"deadline" doc:"that binds"`
 	Due      float64    `json:"due" doc:"slot seconds due until then"`
@@ -78,7 +79,7 @@ type Signal struct {
 
 // DemandOf is a demand as the API shows it.
 func DemandOf(d pace.Demand) Demand {
-	return Demand{Slots: d.Slots, Bare: d.Bare, Run: d.Run, Deadline: at(d.Deadline), Due: d.Due, Backlog: d.Backlog,
+	return Demand{Slots: d.Slots, Bare: d.Bare, Ahead: d.Ahead, Run: d.Run, Deadline: at(d.Deadline), Due: d.Due, Backlog: d.Backlog,
 		Overdue: d.Overdue, Reason: d.Reason}
 }
 

@@ -18,7 +18,7 @@ func TestTheWidthIsShownWithAllThatMadeIt(t *testing.T) {
 		require.Contains(t, w, field)
 	}
 	require.Nil(t, w["override"])
-	require.Equal(t, map[string]any{"slots": 5.0, "bare": 4.0, "run": "r1", "deadline": "2026-05-01T12:00:00Z", "due": 60.0,
+	require.Equal(t, map[string]any{"slots": 5.0, "ahead": 0.0, "bare": 4.0, "run": "r1", "deadline": "2026-05-01T12:00:00Z", "due": 60.0,
 		"backlog": 90.0, "overdue": 1.0, "reason": "much"}, w["demand"])
 	require.Equal(t, []any{
 		map[string]any{"signal": "redis_latency", "zone": "shrink", "reason": "redis_latency 3 >= 2", "at": "2026-05-01T12:00:00Z", "blind": false},

@@ -134,7 +134,7 @@ func (c *cluster) acts(first, second *pod, starts time.Time) {
 		"/v1/runs/" + id + "/restart"} {
 		first.post(t, path, map[string]string{"reason": "rights"})
 	}
-	c.becomes(failover, 1003, "planned")
+	c.becomes(failover, 1003, "ready") // who restarts by hand wants it now
 	moved := ka(1001, starts.Add(time.Hour))
 	first.post(t, "/v1/requests", request(moved))
 	first.post(t, "/v1/shops/1003/warm", map[string]string{})

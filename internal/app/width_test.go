@@ -84,3 +84,21 @@ func TestAWidthThatIsSetByHandHoldsUntilItIsEnded(t *testing.T) {
 	c.shared(soon, 4, 2)
 	require.Equal(t, 2, c.number("SELECT COUNT(*) FROM events WHERE stage = 'width'"))
 }
+
+func TestThresholdsOfTheConfigurationAreThoseOfTheSignals(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.configure("width: {", "guard: {mysql_threads_running: {hold: 1, shrink: 0, stop: 0}, mysql_connections: {hold: 0.001}}\nwidth: {")
+	p := c.inProcess()
+	said := map[string]string{}
+	c.until(soon, "what two signals say", func() bool {
+		for _, s := range p.width(t).Guard {
+			if s.Zone == "hold" {
+				said[s.Signal] = s.Reason
+			}
+		}
+		return said["mysql_threads_running{main}"] != "" && said["mysql_connections{main}"] != ""
+	})
+	require.Regexp(t, `^mysql_threads_running\{main\} \d+ >= 1$`, said["mysql_threads_running{main}"])
+	require.Regexp(t, `^mysql_connections\{main\} [\d.]+% >= 0.1%$`, said["mysql_connections{main}"])
+}

@@ -224,6 +224,9 @@ func (e *evening) settle(ctx context.Context, from time.Time, out *outcome) {
 	stood := false
 	for time.Since(from) < restWithin && ctx.Err() == nil {
 		open, due, id, err := e.work(ctx)
+		if err == nil && open == 0 {
+			open, err = e.coming(ctx)
+		}
 		if err != nil {
 			e.problem("server not back", err.Error())
 			return
@@ -255,6 +258,19 @@ func (e *evening) work(ctx context.Context) (open, due int, newest int64, err er
 			AND (u.state IN ('waiting', 'running') OR (u.unit IS NULL AND r.state <> 'ready')) AND r.planned_start_us < UNIX_TIMESTAMP(SYSDATE(6)) * 1000000),
 		(SELECT COALESCE(MAX(id), 0) FROM `+logSchema+`.moves)`).Scan(&open, &due, &newest)
 	return open, due, newest, err
+}
+
+// coming is how many requests and plans are on their way: one whose pod was cut off comes again, and may open a run that is called off.
+func (e *evening) coming(ctx context.Context) (n int, err error) {
+	for _, list := range []string{"pending", "active"} {
+		length, err := e.queueClient.LLen(ctx, "asynq:{intake}:"+list).Result()
+		if err != nil {
+			return 0, err
+		}
+		n += int(length)
+	}
+	retried, err := e.queueClient.ZCard(ctx, "asynq:{intake}:retry").Result()
+	return n + int(retried), err
 }
 
 // openWork says what is open, for people.

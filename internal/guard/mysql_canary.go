@@ -10,7 +10,8 @@ import (
 
 // Canary is the latency of a query of the operator's own, such as the live service sends: the most honest signal, and
 // noisy, so it brakes and does not steer. Choose one that reads a few rows by primary key. It is judged against its quiet
-// level, above a floor of half a millisecond: an idle server answers in 0.1 to 0.5 ms, and a ratio of less is noise. A query that does not answer in time is a reading (it took at least that long), not a stale value.
+// level, above a floor of half a millisecond: an idle server answers in 0.1 to 0.5 ms, and a ratio of less is noise. A query that does
+// not answer in time is a reading (it took at least that long), not a stale value.
 func Canary(source string, zones config.Zones) *Gauge {
 	return &Gauge{Name: "canary{" + source + "}", Above0: true, Limits: limits(zones, Limits{Times: true, Floor: 0.0005, Smooth: 0.3}), Show: seconds}
 }

@@ -10,8 +10,8 @@ import (
 )
 
 // RedisLatency is the time of one PING there and back: Redis executes one command at a time, so a PING waits behind
-// whatever the others sent. It is judged against its quiet level, above a floor of a millisecond: a ratio of less means nothing. One that does not come back in time is a reading (it took
-// at least that long), not a stale value.
+// whatever the others sent. It is judged against its quiet level, above a floor of a millisecond: a ratio of less means nothing. One that
+// does not come back in time is a reading (it took at least that long), not a stale value.
 func RedisLatency(which string, zones config.Zones) *Gauge {
 	return &Gauge{Name: "redis_latency{" + which + "}", Above0: true, Limits: limits(zones, Limits{Times: true, Floor: 0.001, Smooth: 0.3}), Show: seconds}
 }

@@ -48,7 +48,7 @@ func (b Borne) learn(s State, in Input, r Result) Borne {
 	case in.Guard.Blind:
 	case edge && r.Bound && r.Binds == BindsGuard:
 		found = s.Limit
-	case in.Guard.Zone == guard.Grow && float64(r.Width) > b.Slots && b.Samples > 0 && in.Demand.Slots >= near*float64(r.Width):
+	case in.Guard.Zone == guard.Grow && float64(r.Width) > b.Slots && b.Samples > 0 && in.Demand.width() >= near*float64(r.Width):
 		found = r.Width
 	}
 	if found == 0 {

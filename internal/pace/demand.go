@@ -10,6 +10,7 @@ type Demand struct {
 	Slots    float64   `json:"slots"`    // with headroom; 0: nothing to do
 	Bare     float64   `json:"bare"`     // without
 	Long     float64   `json:"long"`     // without, over Policy.Cushion or longer
+	Ahead    float64   `json:"ahead"`    // slots that the work is done with because the evening is full; less than Slots: it is not
 	Run      string    `json:"run"`      // whose deadline binds; "" with nothing to do
 	Deadline time.Time `json:"deadline"` // that binds
 	Due      float64   `json:"due"`      // slot seconds due until then
@@ -83,15 +84,17 @@ func Need(now time.Time, works []Work, p Policy) Demand {
 	return d
 }
 
-// Ahead is pure: the demand on servers of which planning counts on so many slots; below 1 it is not known. An evening that is nearly
-// full is worked off faster than its deadlines ask for.
-func (d Demand) Ahead(ceiling float64, p Policy) Demand {
-	if slots := p.Fill().slots(d.Bare, d.Long, ceiling); slots > d.Slots {
-		d.Slots = slots
-		d.Reason += fmt.Sprintf("; %.1f to keep room for late-comers below the %.0f that are counted on", slots, ceiling)
+// On is pure: the demand on servers of which planning counts on so many slots; below 1 it is not known. An evening that is nearly full
+// is worked off faster than its deadlines ask for.
+func (d Demand) On(ceiling float64, p Policy) Demand {
+	if d.Ahead = p.Fill().ahead(d.Long, ceiling); d.Ahead > d.Slots {
+		d.Reason += fmt.Sprintf("; %.1f to keep room for late-comers below the %.0f that are counted on", d.Ahead, ceiling)
 	}
 	return d
 }
+
+// width is what the law follows.
+func (d Demand) width() float64 { return max(d.Slots, d.Ahead) }
 
 func (d Demand) explain(now time.Time, mayRun bool, p Policy) string {
 	switch {

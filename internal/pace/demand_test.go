@@ -134,27 +134,27 @@ func TestAFullEveningIsWorkedOffAhead(t *testing.T) {
 		8: 10, 2: 10, // it is needed whatever the ceiling is
 		8 / 0.315: (0.2625 + 1) / 2 * 8 / 0.315, // half way
 	} {
-		require.InDelta(t, slots, d.Ahead(ceiling, Policy{Headroom: 1.25}).Slots, 1e-6, "ceiling %g", ceiling)
+		on := d.On(ceiling, Policy{Headroom: 1.25})
+		require.InDelta(t, slots, on.width(), 1e-6, "ceiling %g", ceiling)
+		require.InDelta(t, 10, on.Slots, 1e-9, "what the deadlines ask for is the same")
 	}
-	require.Contains(t, d.Ahead(12, Policy{}).Reason, "10.0 slots with a headroom of 1.25; 12.0 to keep room for late-comers below the 12 that are counted on")
-	require.Equal(t, d, d.Ahead(64, Policy{}), "an evening with room is as it was")
+	require.Contains(t, d.On(12, Policy{}).Reason, "10.0 slots with a headroom of 1.25; 12.0 to keep room for late-comers below the 12 that are counted on")
+	require.Equal(t, d, d.On(64, Policy{}), "an evening with room is as it was")
 	moment := Need(noon, []Work{work("a", 3*time.Minute, 480)}, Policy{})
 	require.InDelta(t, 8, moment.Bare, 1e-9)
-	require.Equal(t, moment, moment.Ahead(12, Policy{}), "what is urgent for a moment fills no evening")
+	require.Equal(t, moment, moment.On(12, Policy{}), "what is urgent for a moment fills no evening")
 }
 
 func TestMoreToDoIsNeverFewerSlots(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		p := Policy{Headroom: rapid.Float64Range(1, 3).Draw(t, "headroom"), Share: rapid.Float64Range(0.01, 1).Draw(t, "share")}.Fill()
-		ceiling := rapid.Float64Range(0, 100).Draw(t, "ceiling")
-		bare, long := rapid.Float64Range(0, 200).Draw(t, "bare"), rapid.Float64Range(0, 1).Draw(t, "long")
-		slots := p.slots(bare, bare*long, ceiling)
-		require.GreaterOrEqual(t, slots, bare*p.Headroom)
-		require.LessOrEqual(t, slots, max(bare*p.Headroom, ceiling)*(1+1e-9), "never beyond the ceiling but for need")
+		ceiling := rapid.Float64Range(1, 100).Draw(t, "ceiling")
+		long := rapid.Float64Range(0, 200).Draw(t, "long")
+		slots := func(long float64) float64 { return max(long*p.Headroom, p.ahead(long, ceiling)) }
+		require.LessOrEqual(t, p.ahead(long, ceiling), max(1, p.Headroom*p.Share*fullFrom)*ceiling*(1+1e-9), "not beyond the ceiling, but for what the headroom asks for")
 		more := rapid.Float64Range(0, 0.01).Draw(t, "more")
-		grown := p.slots(bare+more, bare*long+more, ceiling)
-		require.GreaterOrEqual(t, grown+1e-9, slots)
-		require.LessOrEqual(t, grown-slots, more*p.Headroom+ceiling*more/(max(ceiling, 1)*p.Share*(fullTo-fullFrom))+ceiling*1e-9+1e-9, "no step")
+		require.GreaterOrEqual(t, slots(long+more)+1e-9, slots(long))
+		require.LessOrEqual(t, slots(long+more)-slots(long), more*p.Headroom+more/(p.Share*(fullTo-fullFrom))+1e-9, "no step")
 	})
 }

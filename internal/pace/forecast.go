@@ -34,7 +34,7 @@ func forecast(now time.Time, works []Work, ceiling, least float64, amount func(*
 	for asked := math.Inf(-1); len(f.open) > 0 && f.t < week; {
 		if f.t-asked >= forecastStep || !f.ran {
 			bare, long := f.needed()
-			f.width, asked = min(max(p.slots(bare, long, ceiling), least), ceiling), f.t
+			f.width, asked = min(max(bare*p.Headroom, p.ahead(long, ceiling), least), ceiling), f.t
 		}
 		f.advance(asked + forecastStep - f.t)
 	}

@@ -131,7 +131,7 @@ func (l *Loop) steered(ctx context.Context) bool {
 // begin takes the last leader's state over. Its own term is a time of the ledger's clock, which grows with each; it is 0 until
 // all was read.
 func (l *Loop) begin(ctx context.Context) error {
-	l.state, l.term = State{}, 0
+	l.state, l.result, l.term = State{}, Result{}, 0
 	now, err := l.Ledger.Now(ctx)
 	if err != nil {
 		return err
@@ -149,7 +149,7 @@ func (l *Loop) begin(ctx context.Context) error {
 	}
 	l.term = now.UnixMicro()
 	if last != nil {
-		l.state, l.term = last.State, max(l.term, last.Term+1)
+		l.state, l.result, l.term = last.State, last.Result, max(l.term, last.Term+1)
 	}
 	if borne.At.After(l.state.Borne.At) {
 		l.state.Borne = borne
@@ -221,7 +221,7 @@ func (l *Loop) input(ctx context.Context) (in Input, open []ledger.OpenWork, wor
 		return in, nil, nil, nil, err
 	}
 	w, _ := bounds(in)
-	in.Demand = Need(in.Now, works, l.Policy).Ahead(float64(Known(in.Now, w, in.Pods, l.state, l.result).Ceiling), l.Policy)
+	in.Demand = Need(in.Now, works, l.Policy).On(float64(Known(in.Now, w, in.Pods, l.state, l.result).Ceiling), l.Policy)
 	return in, open, works, pods, nil
 }
 
@@ -263,7 +263,7 @@ func (l *Loop) tell(ctx context.Context, in Input, r Result) {
 			Name: alert.GuardStop, Severity: alert.Critical, Summary: "all work is stopped: " + in.Guard.Reason,
 			Remedy: "it goes on by itself when the signal has come back; look at the server, and at guard in the configuration",
 		})
-	case r.Bound:
+	case r.Bound && in.Demand.Slots > float64(r.Ceiling): // what is done ahead of the deadlines may wait
 		l.Alerts.Raise(ctx, alert.Alert{
 			Name: alert.CeilingBinds, Severity: alert.Warning, Run: in.Demand.Run,
 			Summary: fmt.Sprintf("%d slots are needed and %d can be used (%s): %s", r.Wanted, r.Ceiling, r.Binds, in.Demand.Reason),

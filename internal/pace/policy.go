@@ -74,16 +74,16 @@ func (p Policy) full(used float64) float64 {
 	return min(max((used/p.Share-fullFrom)/(fullTo-fullFrom), 0), 1)
 }
 
-// slots is the width for a bare need, and for what is needed over Cushion or longer, of a ceiling that planning counts on: the need with
-// headroom, and more up to all of the ceiling as far as the evening is full. A ceiling below 1 is not known.
-func (p Policy) slots(bare, long, ceiling float64) float64 {
-	with, full := bare*p.Headroom, 0.0
-	if ceiling >= 1 {
-		full = p.full(long / ceiling)
+// ahead is the width that keeps room for late-comers, for what is needed over Cushion or longer, of a ceiling that planning counts on: up
+// to all of it, as far as the evening is full. 0: the evening is not, or the ceiling, below 1, is not known.
+func (p Policy) ahead(long, ceiling float64) float64 {
+	if !(ceiling >= 1) {
+		return 0
 	}
-	if full == 0 {
-		return with
+	full := p.full(long / ceiling)
+	if !(full > 0) {
+		return 0
 	}
 	least := p.Headroom * p.Share * fullFrom // of the ceiling, where that begins
-	return max(with, ceiling*(least+(1-least)*full))
+	return ceiling * (least + (1-least)*full)
 }

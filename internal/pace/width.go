@@ -110,7 +110,7 @@ func wanted(in Input, w config.Width, hand *Override) int {
 	}
 	// A need beyond all bounds, or one that is no number, is still a width.
 	const most = 1e6
-	need := in.Demand.Slots
+	need := in.Demand.width()
 	if !(need > 0) {
 		need = 0
 	}
@@ -127,7 +127,7 @@ func (s State) follow(in Input, target int, r Result, hand *Override) (State, st
 	case target == s.Width:
 		low(time.Time{}, 0)
 		return s, ""
-	case target > s.Width && (hand == nil || hand.Pin == 0) && s.Width >= r.least && float64(s.Width) >= near*in.Demand.Slots:
+	case target > s.Width && (hand == nil || hand.Pin == 0) && s.Width >= r.least && float64(s.Width) >= near*in.Demand.width():
 		low(time.Time{}, 0)
 		return s, "near"
 	case target > s.Width:

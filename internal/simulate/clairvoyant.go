@@ -8,7 +8,6 @@ import (
 
 // job is a broadcast as one sees it who knows the evening beforehand: true amounts, in seconds from its beginning.
 type job struct {
-	announced    float64
 	release, due float64
 	left         float64
 	parallel     float64
@@ -22,7 +21,7 @@ func (s *Scenario) jobs() []job {
 		if b.Earliest.After(release) {
 			release = b.Earliest
 		}
-		j := job{announced: b.Announced.Sub(s.Begin).Seconds(), release: release.Sub(s.Begin).Seconds(), due: b.Deadline.Sub(s.Begin).Seconds()}
+		j := job{release: release.Sub(s.Begin).Seconds(), due: b.Deadline.Sub(s.Begin).Seconds()}
 		for d, rows := range b.Rows {
 			j.left += float64(rows) * s.RowSeconds[d]
 			j.parallel += math.Ceil(float64(rows) / float64(s.UnitRows))
@@ -87,31 +86,6 @@ func (s *Scenario) capacityFloor() float64 {
 // Feasible says whether somebody who keeps the database exactly at its knee from the first announcement on, and gives
 // every slot to the earliest deadline, has everything ready in time (that is optimal when work can be divided at will).
 func (s *Scenario) Feasible() bool {
-	return s.met(func(float64, []job) float64 { return math.Inf(1) })
-}
-
-// Foreseeable says the same of somebody who knows the costs, the servers and all faults beforehand, but no broadcast before
-// it is announced, and who keeps the policy: he has no more slots at work than what is announced needs, and the late-comers'
-// share on top of it. Who has every slot at work from the first minute on can take in greater late-comers, but starts
-// everything as early as it may and spares the database never; what is asked of a plan is that it keeps that share.
-func (s *Scenario) Foreseeable() bool {
-	p := s.Policy.Fill()
-	return s.met(func(t float64, open []job) float64 {
-		sum, need := 0.0, 0.0
-		for _, j := range open {
-			if j.announced > t {
-				continue
-			}
-			sum += j.left
-			need = max(need, sum/max(j.due-t-p.Margin.Seconds(), p.Soonest.Seconds()))
-		}
-		return max(need/p.Share, float64(s.Width.Min))
-	})
-}
-
-// met says whether all is ready in time if at most so many slots as the database serves at full speed, and as slots says of
-// those that are open, are given to the earliest deadline first.
-func (s *Scenario) met(slots func(t float64, open []job) float64) bool {
 	const dt = 2.0
 	v, jobs := server{s}, s.jobs()
 	end := s.End.Sub(s.Begin).Seconds()
@@ -122,7 +96,7 @@ func (s *Scenario) met(slots func(t float64, open []job) float64) bool {
 			t -= dt
 			continue
 		}
-		budget := min(v.capacity(v.at(s.Begin.Add(time.Duration(t*float64(time.Second))))), slots(t, jobs[first:])) * dt
+		budget := v.capacity(v.at(s.Begin.Add(time.Duration(t*float64(time.Second))))) * dt
 		for i := first; i < len(jobs) && budget > 0; i++ {
 			j := &jobs[i]
 			if j.left <= 0 || j.release > t {

@@ -255,7 +255,7 @@ func (e *evening) tick(now time.Time) {
 	if e.ticks++; e.ticks%reweighTicks == 0 {
 		e.weigh(now)
 	}
-	demand := pace.Need(now, e.works, e.Policy).Ahead(float64(e.known(now).Ceiling), e.Policy)
+	demand := pace.Need(now, e.works, e.Policy).On(float64(e.known(now).Ceiling), e.Policy)
 	verdict := guard.Worst([]guard.Verdict{e.pages.Judge(now), e.threads.Judge(now)})
 	if !st.noLeader {
 		e.law, e.result = pace.Next(e.law, pace.Input{Now: now, Demand: demand, Guard: verdict, Bounds: e.Width, Pods: st.thought})

@@ -53,7 +53,7 @@ func anyError(seed uint64) float64 {
 func (s Series) Play(ctx context.Context, played func()) (Summary, Evening, error) {
 	var (
 		mu    sync.Mutex
-		sum   = Summary{MissedSeeds: []uint64{}, UnforeseenSeeds: []uint64{}}
+		sum   = Summary{MissedSeeds: []uint64{}}
 		first Evening
 	)
 	var g errgroup.Group
@@ -77,6 +77,5 @@ func (s Series) Play(ctx context.Context, played func()) (Summary, Evening, erro
 	}
 	_ = g.Wait() // evenings do not fail
 	slices.Sort(sum.MissedSeeds)
-	slices.Sort(sum.UnforeseenSeeds)
 	return sum, first, context.Cause(ctx)
 }

@@ -18,9 +18,6 @@ type Summary struct {
 
 	MissedSeeds []uint64 `json:"missed_seeds"` // of the missed evenings
 
-	MissedUnforeseen int      `json:"missed_unforeseen"` // of MissedFeasible, those that only somebody could meet who works ahead of what nobody has announced
-	UnforeseenSeeds  []uint64 `json:"unforeseen_seeds"`
-
 	Broadcasts int     `json:"broadcasts"`
 	Late       int     `json:"late"`
 	Infeasible int     `json:"said_infeasible"` // AtLast, where costs were known
@@ -84,10 +81,6 @@ func (s *Summary) Add(e Evening, feasible bool) {
 		if late > 0 {
 			s.MissedFeasible++
 			s.MissedSeeds = append(s.MissedSeeds, e.Scenario.Seed)
-		}
-		if late > 0 && !e.Scenario.Foreseeable() {
-			s.MissedUnforeseen++
-			s.UnforeseenSeeds = append(s.UnforeseenSeeds, e.Scenario.Seed)
 		}
 	}
 	s.VerdictPrecision, s.VerdictRecall = share(s.right, s.Infeasible), share(s.recalled, s.judged)
