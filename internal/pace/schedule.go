@@ -36,6 +36,10 @@ func Schedule(now time.Time, works []Work, ceiling float64, p Policy) []Slot {
 	lowest, long := b.lowest(p.Cushion.Seconds())
 	full := p.full(long / max(ceiling, 1))
 	b.run(min(level(lowest*p.Level), max(ceiling, 1)*p.Share))
+	keep := p.Keep
+	if full > 0 {
+		keep *= fullKeep
+	}
 	slots := make([]Slot, len(works))
 	for i, w := range works {
 		j := b.jobs[i]
@@ -45,7 +49,7 @@ func Schedule(now time.Time, works []Work, ceiling float64, p Policy) []Slot {
 			found = earlier(found, w.Earliest)
 		}
 		slots[i] = Slot{Run: w.Run, Start: later(later(found.Add(-p.Keep/2), w.Earliest), now), Short: j.left}
-		if keeps(w, later(found, now), now, p) {
+		if keeps(w, later(found, now), now, keep, p) {
 			slots[i].Start = w.Start
 		}
 		slots[i].Moved = !slots[i].Start.Equal(w.Start)
@@ -67,15 +71,19 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+// fullKeep is how many times Keep a start may be too early on an evening that is nearly full: as it empties all starts could be later,
+// and to be early is what is wanted of them.
+const fullKeep = 3
+
 // keeps says whether the start that a run had is as good as the one found.
-func keeps(w Work, found, now time.Time, p Policy) bool {
+func keeps(w Work, found, now time.Time, keep time.Duration, p Policy) bool {
 	if w.Start.IsZero() {
 		return false
 	}
 	if w.Begun || !w.Start.After(now) && !found.After(now.Add(p.Keep)) {
 		return true
 	}
-	return !w.Start.After(found) && found.Sub(w.Start) <= p.Keep && !w.Start.Before(w.Earliest)
+	return !w.Start.After(found) && found.Sub(w.Start) <= keep && !w.Start.Before(w.Earliest)
 }
 
 // job is a work on the backward way; times are seconds from now.
