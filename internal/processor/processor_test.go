@@ -2,9 +2,9 @@ package processor
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -59,35 +59,37 @@ func TestThreadsAreAddedUp(t *testing.T) {
 	require.Error(t, err)
 }
 
-// Four times as many threads as processors wait three times as long as they run.
-func TestAFullMachineIsSeen(t *testing.T) {
+func TestAProcessIsLookedAtUntilItsEndOrItsSystemTellsNothing(t *testing.T) {
 	t.Parallel()
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
-	defer stop()
-	var spinning, looking sync.WaitGroup
-	defer looking.Wait()
-	w := New()
 	reg := prometheus.NewPedanticRegistry()
-	w.Register(reg)
-	if _, err := threads(w.dir); err != nil { // the system does not tell
-		w.Run(ctx)
-		require.NoError(t, ctx.Err(), "it ends by itself")
-		require.False(t, w.Full())
-		return
-	}
-	looking.Go(func() { w.Run(ctx) })
-	for range 4 * runtime.NumCPU() {
-		spinning.Go(func() {
-			runtime.LockOSThread()
-			for ctx.Err() == nil && !w.Full() {
-				continue
-			}
-		})
-	}
-	spinning.Wait()
-	require.NoError(t, ctx.Err(), "not within a minute")
+	mute := New()
+	mute.dir = t.TempDir()
+	mute.Register(reg)
+	mute.Run(t.Context()) // it ends by itself
+	require.False(t, mute.Full())
 	seen, err := reg.Gather()
 	require.NoError(t, err)
 	require.Len(t, seen, 2)
+
+	task := filepath.Join(mute.dir, "7")
+	require.NoError(t, os.Mkdir(task, 0o755))
+	write := func(seconds int) { // which it waited for a processor; it ran for a tenth of that
+		is := fmt.Sprintf("%d %d 7\n", seconds*100_000_000, seconds*1_000_000_000)
+		require.NoError(t, os.WriteFile(filepath.Join(task, "schedstat.new"), []byte(is), 0o600))
+		require.NoError(t, os.Rename(filepath.Join(task, "schedstat.new"), filepath.Join(task, "schedstat")))
+	}
+	write(1)
+	ctx, stop := context.WithCancel(t.Context())
+	var looking sync.WaitGroup
+	looking.Go(func() { mute.Run(ctx) })
+	waited := 1
+	require.Eventually(t, func() bool { waited++; write(waited); return mute.Full() }, time.Minute, 100*time.Millisecond)
 	stop()
+	looking.Wait()
+
+	if is, err := threads(New().dir); err == nil {
+		require.Positive(t, is.ran, "of this very process")
+	} else {
+		require.ErrorIs(t, err, os.ErrNotExist, "this system does not tell")
+	}
 }
