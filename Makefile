@@ -64,7 +64,7 @@ PAGES ?= 500,5000
 PIN ?= true
 
 .PHONY: bench-pace
-bench-pace: servers ## what a live load feels beside the warming: fixed widths and pages against the controller; some 20 minutes, Linux
+bench-pace: servers ## what a live load feels beside the warming: fixed widths and pages against the controller; some 40 minutes, Linux
 	@mkdir -p bin $(dir $(JSON))
 	PREWARM_REQUIRE_SERVERS=1 go test ./internal/app -run 'TestPace$$' -count=1 -v -timeout 1h -pace-seconds $(SECONDS) -pace-rounds $(ROUNDS) -pace-rate $(RATE) \
 		-pace-cells '$(CELLS)' -pace-pages '$(PAGES)' -pace-pin=$(PIN) -pace-json '$(if $(JSON),$(abspath $(JSON)))'
