@@ -47,7 +47,7 @@ type Options struct {
 	Ledger  *ledger.Store
 	Sources map[string]*source.Source
 
-	// MachineFull, if set, says whether this machine is full, instead of what the system tells of the process.
+	// MachineFull, if set, says whether this machine is full, instead of what the system tells of the process: tests share a machine that is.
 	MachineFull func() bool
 }
 

@@ -59,8 +59,8 @@ func (p Policy) Fill() Policy {
 func (p Policy) within(d time.Duration) float64 { return float64(max(d-p.Margin, p.Soonest)) * 1e-9 }
 
 // An evening is full by degrees: not at all while its need is below fullFrom of the share of the ceiling that is planned with, wholly from
-// fullTo on. Of 1,000 simulated evenings, with 0.5 and 1 one was missed that could have been met, a shop of a third of all rows that
-// was announced an hour ahead; with 0.3 and 0.6 none.
+// fullTo on. Of the two of 800 simulated evenings that were missed though they could have been met, each by a giant that was announced an
+// hour ahead, 0.5 and 1 saved one, 0.4 and 0.8 one and all but a minute of the other, 0.3 and 0.6 both, and lost no other.
 const (
 	fullFrom = 0.3
 	fullTo   = 0.6

@@ -2,7 +2,6 @@ package simulate
 
 import (
 	"math"
-	"slices"
 	"testing"
 	"time"
 
@@ -246,13 +245,11 @@ func TestWhatADeadPodHeldIsTakenOver(t *testing.T) {
 	require.InDelta(t, float64(before)/2, dead, 1, "half of the width is nobody's")
 	require.Equal(t, min(before, 16), missed, "and then the other pod's, as far as it carries it")
 	require.Zero(t, e.Outcomes[0].Late)
-	calm := s
-	calm.Faults = nil
-	left := func(e Evening) float64 {
-		i := slices.IndexFunc(e.Points, func(p Point) bool { return p.At.Sub(from) >= takenOver })
-		return e.Points[i].Backlog
-	}
-	require.Greater(t, left(e), left(Play(calm)), "half of the slots did nothing until the dead pod was missed")
+
+	s.Faults = nil
+	last := Play(s).Outcomes[0].Ready.Add(-5 * pace.Tick)
+	s.Faults = []Fault{{From: last, To: s.End, Pods: 1}}
+	require.False(t, Play(s).Outcomes[0].Ready.Before(last.Add(takenOver)), "it is not done before the dead pod's units are")
 }
 
 func TestSignalsThatCannotBeDoNoHarm(t *testing.T) {
