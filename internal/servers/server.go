@@ -15,6 +15,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -86,16 +89,48 @@ func (s *Server) pickAddr(socket bool) error {
 	return err
 }
 
-// Ports that systems give neither to clients nor to those who ask for any: a server that is down for a moment finds its
-// port free when it is started again.
-const firstPort, ports = 20_000, 12_000
+// Ports that systems give neither to clients nor to those who ask for any. Each process takes a block of them for itself, by listening
+// on its first, and gives each away once before it gives one again: a server that is down for a moment finds its port free when it is
+// started again.
+const firstPort, ports, blockPorts = 20_000, 12_000, 400
 
-// FreeAddr is a loopback address that nobody listens on now.
-func FreeAddr() (string, error) {
+var ownBlock = sync.OnceValues(claimBlock)
+
+func claimBlock() (*block, error) {
 	var err error
-	for range 100 {
+	for range 1000 {
+		b := &block{first: firstPort + rand.IntN(ports/blockPorts)*blockPorts}
+		if b.claim, err = net.Listen("tcp", loopback(b.first)); err == nil {
+			return b, nil
+		}
+	}
+	return nil, fmt.Errorf("find a block of free ports: %w", err)
+}
+
+// block is the ports of this process.
+type block struct {
+	claim net.Listener // on the first, as long as the process lives
+	first int
+	given atomic.Int64
+}
+
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// FreeAddr is a loopback address that nobody listens on now, and that no other process gives away.
+func FreeAddr() (string, error) {
+	own, err := ownBlock()
+	if err != nil {
+		return "", err
+	}
+	return own.free()
+}
+
+func (b *block) free() (string, error) {
+	var err error
+	for range blockPorts - 1 {
+		port := b.first + 1 + int(b.given.Add(1)%(blockPorts-1))
 		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(ports))); err == nil {
+		if l, err = net.Listen("tcp", loopback(port)); err == nil {
 			return l.Addr().String(), l.Close()
 		}
 	}

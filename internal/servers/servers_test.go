@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -89,4 +90,30 @@ func TestCloseEndsTheServerAndRemovesItsDirectory(t *testing.T) {
 	require.Error(t, s.Ping())
 	require.NoDirExists(t, s.dir)
 	require.NoError(t, s.Close(), "Close twice")
+}
+
+func TestAProcessHasPortsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	claim := func() *block {
+		b, err := claimBlock()
+		require.NoError(t, err)
+		t.Cleanup(func() { b.claim.Close() })
+		return b
+	}
+	one, other := claim(), claim()
+	require.NotEqual(t, one.first, other.first)
+	given := map[string]bool{}
+	for range blockPorts - 1 {
+		addr, err := one.free()
+		require.NoError(t, err)
+		given[addr] = true
+	}
+	require.Len(t, given, blockPorts-1, "a port whose server is down is given to nobody else")
+	require.NotContains(t, given, one.claim.Addr().String())
+	busy, err := net.Listen("tcp", loopback(one.first+2)) // the next one
+	require.NoError(t, err)
+	defer busy.Close()
+	addr, err := one.free()
+	require.NoError(t, err)
+	require.Equal(t, loopback(one.first+3), addr)
 }
