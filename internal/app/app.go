@@ -285,11 +285,13 @@ func (a *App) assemble(bound []*source.Bound) error {
 	mem := a.watchMemory()
 	a.readReplicas(bound)
 	a.loading = load.NewMetrics(a.reg, a.caches.Names(), slices.Collect(maps.Keys(loaded))...)
+	together := load.DefaultTogether
+	together.Rows = min(together.Rows, p.PageRowsMax)
 	handler := &workers.LoadHandler{
 		Pod: a.id, Ledger: a.ledger, Leases: leases, Settler: settler, Datasets: loaded, Expire: p.Expire, Retry: retry,
 		Loader: &load.Loader{
 			Ledger: a.ledger, Caches: a.into, Sizes: a.pages, Costs: a.newCosts(bound), Begin: a.replicas.begin, Share: mem.Share, Learn: a.learn, Metrics: a.loading,
-			Limits: load.Limits{PageRows: p.PageRows, PageBytes: p.PageBytes, MaxRejects: p.MaxRejects},
+			Limits: load.Limits{PageRows: p.PageRows, Together: together, PageBytes: p.PageBytes, MaxRejects: p.MaxRejects},
 		},
 		Alerts: a.alerts, Drain: a.drain, Hold: a.pacer.held, Metrics: workers.NewMetrics(a.reg, slices.Collect(maps.Keys(loaded))...), Log: a.log,
 	}

@@ -95,7 +95,7 @@ func (s *stand) line(ctx context.Context, without string) (l *line, err error) {
 	l.leases = lease.New(l.queue, 5*time.Minute)
 	po := config.Defaults().Policy
 	l.loader = &load.Loader{Ledger: l.store, Cache: cache.New(l.cache), Metrics: load.NewMetrics(prometheus.NewRegistry(), nil),
-		Limits: load.Limits{PageRows: po.PageRows, PageBytes: po.PageBytes, MaxRejects: po.MaxRejects},
+		Limits: load.Limits{PageRows: po.PageRows, Together: load.DefaultTogether, PageBytes: po.PageBytes, MaxRejects: po.MaxRejects},
 		Sizes:  &alone{policy: po, pager: pace.Pager{}.First(po.PageRows, pace.Pages{})}}
 	switch without {
 	case "no_ledger":

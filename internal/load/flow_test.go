@@ -37,7 +37,7 @@ func TestSmallReadsAreWrittenAndRecordedTogether(t *testing.T) {
 	e := newEnv(t, testenv.Redis(t).URL, usersTable)
 	e.users(t, 1, 45)
 	s := &sizes{Cache: e.Cache}
-	e.Cache, e.Limits.PageRows, e.Sizes = s, 20, fixedRows(5)
+	e.Cache, e.Limits.Together.Rows, e.Sizes = s, 20, fixedRows(5)
 	d := &readsOf{Dataset: e.bind(t, usersSpec())}
 	u := e.done(t, e.job(t, d))
 	require.EqualValues(t, 45, u.RowsDone)
@@ -45,6 +45,16 @@ func TestSmallReadsAreWrittenAndRecordedTogether(t *testing.T) {
 	require.Len(t, s.bytes, 3, "pages")
 	require.EqualValues(t, 3, u.Pages)
 	require.GreaterOrEqual(t, d.reads.Load(), int64(9))
+}
+
+func TestReadsThatAreSlowArePagesOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, testenv.Redis(t).URL, usersTable)
+	e.users(t, 1, 45)
+	e.Limits.Together, e.Sizes = Together{Rows: 20, For: time.Nanosecond}, fixedRows(5)
+	u := e.done(t, e.job(t, e.bind(t, usersSpec())))
+	require.EqualValues(t, 45, u.RowsDone)
+	require.GreaterOrEqual(t, u.Pages, int64(9))
 }
 
 // heldLedger holds up checkpoints.

@@ -68,14 +68,14 @@ func (r *reading) page(ctx context.Context, p *page) {
 	p.trace.read(began, p)
 }
 
-// fill reads a page, with several reads if each is so small that a page of the usual rows holds them: what the database
-// feels is the time of one read, and what writing and recording cost is paid by the page.
+// fill reads a page, with several reads if each is so small that a page holds them: what the database feels is the time of one
+// read, and what writing and recording cost is paid by the page.
 func (r *reading) fill(ctx context.Context, p *page) {
 	p.after = r.cursor
 	for {
 		l := r.limits(r.Dataset.Spec().Name, r.replica)
 		rows := min(r.limit, l.PageRows)
-		if p.read > 0 && (p.read+rows/2 > r.share(r.Limits.PageRows) || p.batch.Bytes()+rows*(p.batch.Bytes()/p.read) > l.PageBytes) {
+		if p.read > 0 && (!r.Limits.Together.takes(p.read+rows/2, p.took, r.share) || p.batch.Bytes()+rows*(p.batch.Bytes()/p.read) > l.PageBytes) {
 			break
 		}
 		r.readInto(ctx, p, rows, l.PageBytes)
