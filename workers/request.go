@@ -10,8 +10,10 @@ import (
 
 	"github.com/prewarm-go/prewarm/internal/alert"
 	"github.com/prewarm-go/prewarm/internal/intake"
+	"github.com/prewarm-go/prewarm/internal/ledger"
 	"github.com/prewarm-go/prewarm/internal/load"
 	"github.com/prewarm-go/prewarm/internal/plan"
+	"github.com/prewarm-go/prewarm/internal/queue"
 	"github.com/prewarm-go/prewarm/internal/tracing"
 	"github.com/prewarm-go/prewarm/tasks"
 )
@@ -19,12 +21,17 @@ import (
 // RequestHandler works on announcements. The outcomes are the task's result, which asynqmon shows.
 type RequestHandler struct {
 	Intake *intake.Intake
+	Queue  *queue.Queue
 	Alerts *alert.Dispatcher
 }
 
 // ProcessTask implements asynq.Handler.
 func (h *RequestHandler) ProcessTask(ctx context.Context, t *asynq.Task) error {
-	answer, err := h.Intake.Accept(ctx, t.Payload(), "asynq")
+	id, again, err := h.Queue.Delivery(ctx, t)
+	if err != nil {
+		return &later{in: serverAway, why: err.Error()}
+	}
+	answer, err := h.Intake.Accept(ledger.OfTask(ctx, id, again), t.Payload(), "asynq")
 	if errors.Is(err, intake.ErrMalformed) || errors.Is(err, intake.ErrTooLarge) {
 		return badTask(ctx, h.Alerts, t, err)
 	}

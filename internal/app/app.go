@@ -306,7 +306,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 	a.heedShops(planner.Planner, handler, signals)
 	a.pool = workers.NewPool(a.queueDB, workers.Traced(a.tracer, workers.LoadMux(handler, a.alerts)), a.log)
 	a.server = workers.NewIntakeServer(a.queueDB, workers.Traced(a.tracer, workers.IntakeMux(
-		&workers.RequestHandler{Intake: a.intake, Alerts: a.alerts},
+		&workers.RequestHandler{Intake: a.intake, Queue: a.queue, Alerts: a.alerts},
 		&workers.ChangesHandler{Intake: a.fresh.intake, Alerts: a.alerts}, planner, a.alerts)), a.log)
 	a.reg.MustRegister(newGauges(a))
 	reconciler := &upkeep.Reconciler{

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -12,6 +13,8 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"github.com/prewarm-go/prewarm/internal/queue"
 )
 
 // settled waits until a task has been worked on, and wants it in a state.
@@ -243,4 +246,27 @@ func TestCancelStopsARunAndRestartBeginsItAnew(t *testing.T) {
 	requireWarm(t, c.cache, e, b.ends())
 	require.Equal(t, 2, c.number("SELECT MAX(epoch) FROM units"))
 	require.Equal(t, 29400+3000+1+3+2, c.number("SELECT SUM(rows_done) FROM units WHERE epoch = 2"), "from scratch")
+}
+
+// An announcement that the queue delivers again, because its pod was cut off before it could say that it was done, was heard.
+func TestAnAnnouncementThatComesAgainDoesNotUndoWhatWasDoneSince(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	seed(t, c.source, 1001, 10)
+	p := c.serve()
+	b := ka(1001, time.Now().Add(24*time.Hour))
+	payload, err := json.Marshal(request(b))
+	require.NoError(t, err)
+	_, err = c.client.EnqueueContext(t.Context(), asynq.NewTask("warm:request", payload), asynq.Queue("intake"), asynq.TaskID("a-1"), asynq.Retention(time.Hour))
+	require.NoError(t, err)
+	c.settled("intake", "a-1", asynq.TaskStateCompleted)
+	run, state, _ := c.run(1001)
+	require.Equal(t, "planned", state)
+	p.post(t, "/v1/runs/"+run+"/cancel", map[string]any{"reason": "not tonight"})
+	require.NoError(t, queue.New(c.queue).Copy(t.Context(), "intake", "a-1"))
+	c.until(soon, "delivered again", func() bool { return c.number("SELECT COUNT(*) FROM requests") == 2 })
+	_, state, _ = c.run(1001)
+	require.Equal(t, "cancelled", state)
+	c.announce(b)
+	c.until(soon, "announced anew", func() bool { _, state, _ := c.run(1001); return state == "planned" })
 }

@@ -226,6 +226,11 @@ func (in *Intake) act(ctx context.Context, b tasks.Broadcast, requestID string, 
 	case err == nil:
 		run = &r
 		out.RunID = r.ID
+		// The run may have been called off since, moved, or announced anew: what this task asked for was done then.
+		if acted, err := in.Ledger.Acted(ctx, r.ID); err != nil || acted {
+			out.Outcome, out.Reason = Duplicate, "the queue has delivered this announcement before, and it was heard"
+			return out, err
+		}
 	case !errors.Is(err, ledger.ErrNotFound):
 		return out, err
 	}

@@ -268,6 +268,33 @@ func TestCancelledCallsOffAndLetsGo(t *testing.T) {
 	require.Equal(t, ledger.RunPlanned, again.State)
 }
 
+func TestWhatTheQueueDeliversAgainWasHeard(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	first, moved := e.broadcast("1001"), e.broadcast("1001")
+	moved.EndsAt = moved.EndsAt.Add(time.Hour)
+	off := tasks.Broadcast{BroadcastID: first.BroadcastID, ShopID: first.ShopID, Cancelled: true}
+	deliver := func(task string, again bool, want string, b tasks.Broadcast) ledger.Run {
+		body, err := json.Marshal(tasks.Request{Broadcasts: []tasks.Broadcast{b}})
+		require.NoError(t, err)
+		a, err := e.Accept(ledger.OfTask(t.Context(), task, again), body, "test")
+		require.NoError(t, err)
+		require.Equal(t, want, a.Outcomes[0].Outcome, a.Outcomes[0].Reason)
+		run, err := e.Ledger.Run(t.Context(), a.Outcomes[0].RunID)
+		require.NoError(t, err)
+		return run
+	}
+	require.Equal(t, ledger.RunPlanned, deliver("t-1", true, Accepted, first).State, "its pod was cut off before it did anything")
+	require.Equal(t, ledger.RunCancelled, deliver("t-2", false, Cancelled, off).State)
+	require.Equal(t, ledger.RunCancelled, deliver("t-1", true, Duplicate, first).State, "it was called off since")
+	require.Equal(t, ledger.RunPlanned, deliver("t-1", false, Accepted, first).State, "a new task may have an old one's id")
+	require.Equal(t, ledger.RunPlanned, deliver("t-2", true, Duplicate, off).State, "it was announced anew since")
+	deliver("t-3", false, Rescheduled, moved)
+	run := deliver("t-1", true, Duplicate, first)
+	require.Equal(t, moved.EndsAt, run.EndsAt, "it was moved since")
+	require.Equal(t, first.EndsAt, deliver("t-4", true, Rescheduled, first).EndsAt)
+}
+
 func TestAFailedRunIsResumedWhereItStopped(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)

@@ -9,6 +9,9 @@ import (
 	"github.com/prewarm-go/prewarm/internal/ledger"
 )
 
+// silent is how long a pod has said nothing for at least, also one that has just done so: clocks are coarse.
+const silent = -time.Hour
+
 func askFor(t *testing.T, s *ledger.Store, a ledger.Audit) bool {
 	t.Helper()
 	asked, err := s.RequestAudit(t.Context(), a)
@@ -30,7 +33,7 @@ func TestAnAuditIsClaimedByOneAndCarriedOnByAnother(t *testing.T) {
 
 		a.AfterShop, a.ShopsDone, a.Keys, a.Missing, a.SourceTime = "17", 3, 100, 2, time.Second
 		require.NoError(t, s.SaveAudit(t.Context(), *a, []ledger.AuditFinding{{Kind: "missing", Key: "k1", Repaired: true}, {Kind: "missing", Key: "k2"}}))
-		taken, err := s.NextAudit(t.Context(), false, "pod-b", 0) // pod-a has said nothing for longer than that
+		taken, err := s.NextAudit(t.Context(), false, "pod-b", silent) // pod-a has said nothing for longer than that
 		require.NoError(t, err)
 		require.Equal(t, "17", taken.AfterShop)
 		require.ErrorIs(t, s.SaveAudit(t.Context(), *a, nil), ledger.ErrFenced)
@@ -50,7 +53,7 @@ func TestAnAuditIsClaimedByOneAndCarriedOnByAnother(t *testing.T) {
 		all, err := s.Audits(t.Context(), time.Time{}, time.Time{}, 10)
 		require.NoError(t, err)
 		require.Len(t, all, 1)
-		none, err = s.NextAudit(t.Context(), false, "pod-b", 0)
+		none, err = s.NextAudit(t.Context(), false, "pod-b", silent)
 		require.NoError(t, err)
 		require.Nil(t, none, "it is over")
 	})

@@ -60,15 +60,43 @@ func runEvent(run string, epoch int, stage string, by By) Event {
 	return Event{RunID: run, Epoch: epoch, Unit: -1, Stage: stage, Who: by.Who, Message: by.Why}
 }
 
+// delivery is one delivery of a task by the queue.
+type delivery struct {
+	task  string
+	again bool
+}
+
+type deliveryKey struct{}
+
+// OfTask marks what is done for a task of the queue: the events that are written with this context carry the task's id. again says
+// that the queue has delivered it before: Acted then knows what it did.
+func OfTask(ctx context.Context, task string, again bool) context.Context {
+	return context.WithValue(ctx, deliveryKey{}, delivery{clipWho(task), again})
+}
+
+// Acted says whether the task of OfTask is delivered again and did something to a run when it was delivered before.
+func (s *Store) Acted(ctx context.Context, run string) (bool, error) {
+	d, _ := ctx.Value(deliveryKey{}).(delivery)
+	if !d.again || d.task == "" {
+		return false, nil
+	}
+	var n int
+	if err := s.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM events WHERE run_id = ? AND task = ?`, run, d.task).Scan(&n); err != nil {
+		return false, fmt.Errorf("read what a task did before: %w", err)
+	}
+	return n > 0, nil
+}
+
 // note writes an event. An epoch of 0 is the run's present one.
 func (s *Store) note(ctx context.Context, on execer, e Event) error {
 	epoch, args := "?", []any{e.RunID, e.ShopID, e.Epoch}
 	if e.Epoch == 0 && e.RunID != "" {
 		epoch, args[2] = "COALESCE((SELECT epoch FROM runs WHERE run_id = ?), 0)", e.RunID
 	}
-	args = append(args, e.Unit, e.Claim, e.Recovers, e.Stage, clipWho(e.Who), clip(e.Message))
-	if _, err := s.exec(ctx, on, `INSERT INTO events (run_id, shop_id, epoch, unit, claim, recovers, stage, who, message, at_us)
-		VALUES (?, ?, `+epoch+`, ?, ?, ?, ?, ?, ?, :now)`, args...); err != nil {
+	by, _ := ctx.Value(deliveryKey{}).(delivery)
+	args = append(args, e.Unit, e.Claim, e.Recovers, e.Stage, clipWho(e.Who), clip(e.Message), by.task)
+	if _, err := s.exec(ctx, on, `INSERT INTO events (run_id, shop_id, epoch, unit, claim, recovers, stage, who, message, task, at_us)
+		VALUES (?, ?, `+epoch+`, ?, ?, ?, ?, ?, ?, ?, :now)`, args...); err != nil {
 		return fmt.Errorf("write event: %w", err)
 	}
 	return nil

@@ -57,7 +57,7 @@ func TestAnAuditsCountsByCacheAreCarriedOn(t *testing.T) {
 		want := map[string]ledger.AuditCounts{"main": {Keys: 5, Missing: 1}, "big": {Keys: 7, Extra: 2, Repaired: 1}}
 		a.Caches = want
 		require.NoError(t, s.SaveAudit(t.Context(), *a, nil))
-		next, err := s.NextAudit(t.Context(), false, "pod-b", 0)
+		next, err := s.NextAudit(t.Context(), false, "pod-b", silent)
 		require.NoError(t, err)
 		require.Equal(t, want, next.Caches)
 		next.Caches["big"] = ledger.AuditCounts{Keys: 9}

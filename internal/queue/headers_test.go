@@ -1,11 +1,16 @@
 package queue
 
 import (
+	"context"
+	"crypto/rand"
+	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/stretchr/testify/require"
@@ -26,9 +31,49 @@ func TestACopyOfATaskCarriesItsHeaders(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, list, 2)
 	for _, task := range list {
-		require.Equal(t, headers, task.Headers)
+		want := maps.Clone(headers)
+		if task.ID != "first" {
+			want[againOf] = "first"
+		}
+		require.Equal(t, want, task.Headers)
 		require.Equal(t, "{}", string(task.Payload))
 	}
+}
+
+func TestADeliveryKnowsItsTaskAndWhetherItIsTheFirst(t *testing.T) {
+	t.Parallel()
+	q, client := fresh(t)
+	queue := "q" + rand.Text()
+	type delivery struct {
+		id    string
+		again bool
+	}
+	seen := make(chan delivery, 10)
+	server := asynq.NewServerFromRedisClient(client, asynq.Config{
+		Concurrency: 1, Queues: map[string]int{queue: 1}, LogLevel: asynq.FatalLevel, DelayedTaskCheckInterval: 100 * time.Millisecond,
+		TaskCheckInterval: 100 * time.Millisecond,
+		IsFailure:         func(error) bool { return false }, // as for a pod that died: the retries are not counted
+		RetryDelayFunc:    func(int, error, *asynq.Task) time.Duration { return 0 },
+	})
+	require.NoError(t, server.Start(asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) error {
+		id, again, err := q.Delivery(ctx, task)
+		if err != nil {
+			return err
+		}
+		seen <- delivery{id, again}
+		if !again {
+			return errors.New("cut off")
+		}
+		return nil
+	})))
+	defer server.Shutdown()
+	_, err := q.client.EnqueueContext(t.Context(), asynq.NewTask(tasks.TypeRequest, []byte("{}")), asynq.Queue(queue), asynq.TaskID("first"), asynq.Retention(time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, delivery{"first", false}, <-seen)
+	require.Equal(t, delivery{"first", true}, <-seen)
+	require.Eventually(t, func() bool { done, _ := q.inspector.ListCompletedTasks(queue); return len(done) == 1 }, time.Minute, 10*time.Millisecond)
+	require.NoError(t, q.Copy(t.Context(), queue, "first"))
+	require.Equal(t, delivery{"first", true}, <-seen)
 }
 
 func TestTasksCarryTheSpanThatTheyWereMadeIn(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -117,7 +118,28 @@ func (q *Queue) EnqueuePlanAgain(ctx context.Context, p tasks.Plan, maxRetry int
 	return nil
 }
 
-// Copy enqueues what a task says once more, under an id of its own, to be run now. A task that is gone is no error.
+// againOf is the header of a copy that names the task it is a copy of.
+const againOf = "prewarm-again-of"
+
+// Delivery is which task a delivery is of, in the hands of its handler, and whether the queue has delivered it before: its pod was cut off
+// before it could say that it was done, or it had failed. asynq tells its handlers neither.
+func (q *Queue) Delivery(ctx context.Context, t *asynq.Task) (id string, again bool, err error) {
+	if id = t.Headers()[againOf]; id != "" {
+		return id, true, nil
+	}
+	id, _ = asynq.GetTaskID(ctx)
+	queue, _ := asynq.GetQueueName(ctx)
+	info, err := q.inspector.GetTaskInfo(queue, id)
+	if gone(err) {
+		return id, false, nil
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("look up task %s of queue %s: %w", id, queue, err)
+	}
+	return id, !info.LastFailedAt.IsZero(), nil
+}
+
+// Copy enqueues what a task says once more, under an id of its own, to be run now: it is the same task to Delivery. A task that is gone is no error.
 func (q *Queue) Copy(ctx context.Context, queue, id string) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
@@ -129,7 +151,9 @@ func (q *Queue) Copy(ctx context.Context, queue, id string) error {
 	if err != nil {
 		return fmt.Errorf("look up task %s of queue %s: %w", id, queue, err)
 	}
-	if _, err := q.client.EnqueueContext(ctx, asynq.NewTaskWithHeaders(info.Type, info.Payload, info.Headers), asynq.Queue(queue), asynq.TaskID(rand.Text()),
+	headers := map[string]string{againOf: id}
+	maps.Copy(headers, info.Headers) // a copy's copy is of the same task
+	if _, err := q.client.EnqueueContext(ctx, asynq.NewTaskWithHeaders(info.Type, info.Payload, headers), asynq.Queue(queue), asynq.TaskID(rand.Text()),
 		asynq.MaxRetry(info.MaxRetry), asynq.Timeout(info.Timeout), asynq.Retention(info.Retention)); err != nil {
 		return fmt.Errorf("enqueue task %s again: %w", id, err)
 	}
