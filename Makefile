@@ -59,6 +59,7 @@ JSON ?=
 SECONDS ?= 15
 ROUNDS ?= 3
 RATE ?= 1000
+LIVE ?= 1000
 CELLS ?= 1,2,4,8,16,32
 PAGES ?= 500,5000
 PIN ?= true
@@ -66,7 +67,7 @@ PIN ?= true
 .PHONY: bench-pace
 bench-pace: servers ## what a live load feels beside the warming: fixed widths and pages against the controller; some 40 minutes, Linux
 	@mkdir -p bin $(dir $(JSON))
-	PREWARM_REQUIRE_SERVERS=1 go test ./internal/app -run 'TestPace$$' -count=1 -v -timeout 1h -pace-seconds $(SECONDS) -pace-rounds $(ROUNDS) -pace-rate $(RATE) \
+	PREWARM_REQUIRE_SERVERS=1 go test ./internal/app -run 'TestPace$$' -count=1 -v -timeout 1h -pace-seconds $(SECONDS) -pace-rounds $(ROUNDS) -pace-rate $(LIVE) \
 		-pace-cells '$(CELLS)' -pace-pages '$(PAGES)' -pace-pin=$(PIN) -pace-json '$(if $(JSON),$(abspath $(JSON)))'
 
 # How late a change is in the cache: make freshness SECONDS=30 RATE=1000 JSON=bin/freshness.json, then a million races of a page against a delete.

@@ -28,7 +28,7 @@ import (
 var (
 	benchSeconds = flag.Int("pace-seconds", 0, "seconds of each cell of the bench of the width; 0: it does not run")
 	benchRounds  = flag.Int("pace-rounds", 3, "how often each cell is measured; what is said are medians")
-	benchRate    = flag.Int64("pace-rate", 1000, "live point reads a second of the database, and as many of Redis")
+	benchRate    = flag.Int64("pace-rate", 1000, "live point reads a second of the database, and a quarter of that of Redis")
 	benchPin     = flag.Bool("pace-pin", true, "give the database a core of its own")
 	benchCells   = flag.String("pace-cells", "1,2,4,8,16,32", "fixed widths")
 	benchPages   = flag.String("pace-pages", "500,5000", "fixed rows of a page")
