@@ -227,8 +227,6 @@ func newBench(t *testing.T) *bench {
 	b.ownLedgerDSN = testenv.MySQL(t)
 	b.ownLedger = openMySQL(t, b.ownLedgerDSN)
 	b.source = openMySQL(t, b.db.DSN)
-	b.source.SetMaxIdleConns(2 * liveReaders)
-	b.source.SetMaxOpenConns(2 * liveReaders)
 	for _, q := range []string{
 		"CREATE TABLE live_users (shop_id BIGINT NOT NULL, user_id BIGINT NOT NULL, nickname VARCHAR(100) NOT NULL, avatar VARCHAR(200), level INT NOT NULL, " +
 			"balance DECIMAL(12,2) NOT NULL, points BIGINT NOT NULL, tags VARCHAR(100), note VARCHAR(100), city VARCHAR(40), created_at DATETIME NOT NULL, " +
@@ -244,7 +242,7 @@ func newBench(t *testing.T) *bench {
 	if *benchPin {
 		b.pin()
 	}
-	b.live = startLive(t, b.source, b.cache, benchShops, benchUsers, *benchRate)
+	b.live = startLive(t, b.db.DSN, b.cacheServer.Addr, benchShops, benchUsers, *benchRate)
 	return b
 }
 

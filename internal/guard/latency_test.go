@@ -13,17 +13,17 @@ import (
 func TestTheFastestLookCounts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		n := 0
-		ask := func(times ...time.Duration) func(context.Context) error {
+		n, better := 0, time.Duration(0)
+		ask := func(times ...time.Duration) func(context.Context) (time.Duration, error) {
 			n = 0
-			return func(ctx context.Context) error {
+			return func(ctx context.Context) (time.Duration, error) {
 				wait := times[min(n, len(times)-1)]
 				n++
 				select {
 				case <-time.After(wait):
-					return nil
+					return better, nil
 				case <-ctx.Done():
-					return ctx.Err()
+					return 0, ctx.Err()
 				}
 			}
 		}
@@ -44,8 +44,14 @@ func TestTheFastestLookCounts(t *testing.T) {
 		require.InDelta(t, 0.04, look(40*ms, time.Hour), 1e-9, "the second has not come back")
 		require.InDelta(t, 1, look(time.Hour), 1e-9, "what has not come back is a reading")
 
+		better = 2 * ms
+		require.InDelta(t, 0.002, look(15*ms), 1e-9, "it was there and waited for us")
+		require.Equal(t, 4, n)
+		better = time.Hour
+		require.InDelta(t, 0.015, look(15*ms), 1e-9)
+
 		broken := errors.New("no route")
-		_, err := latency(t.Context(), func(context.Context) error { return broken })
+		_, err := latency(t.Context(), func(context.Context) (time.Duration, error) { return 0, broken })
 		require.ErrorIs(t, err, broken)
 	})
 }

@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -18,7 +19,7 @@ func RedisLatency(which string, zones config.Zones) *Gauge {
 
 // ReadRedisLatency reads it; in a cluster of the slowest master.
 func ReadRedisLatency(ctx context.Context, db redis.UniversalClient) (float64, error) {
-	took, err := latency(ctx, func(ctx context.Context) error { return ping(ctx, db) })
+	took, err := latency(ctx, func(ctx context.Context) (time.Duration, error) { return 0, ping(ctx, db) })
 	if err != nil {
 		return 0, fmt.Errorf("ping Redis: %w", err)
 	}

@@ -22,9 +22,18 @@ func Buffered(dsn *mysql.Config) {
 		if err != nil {
 			return nil, err
 		}
-		return &buffered{Conn: conn, buf: make([]byte, readBuffer)}, nil
+		b := &buffered{Conn: conn, buf: make([]byte, readBuffer)}
+		if d, ok := ctx.Value(dialKey{}).(*dialResult); ok {
+			d.conn = b
+		}
+		return b, nil
 	}
 }
+
+// dialResult is the connection that was made within a context.
+type dialResult struct{ conn *buffered }
+
+type dialKey struct{}
 
 // buffered is a connection with one reader, who sets the deadlines too.
 type buffered struct {
@@ -34,6 +43,26 @@ type buffered struct {
 	to    int
 	until time.Time // by when reading is to be done
 	set   bool      // the connection knows until
+
+	stamps  *stamps // nil: nobody asks when something came
+	sent    time.Time
+	arrived time.Time // the newest bytes; zero: not known
+}
+
+// Write notes when it sends.
+func (b *buffered) Write(p []byte) (int, error) {
+	if b.stamps != nil {
+		b.sent, b.arrived = time.Now(), time.Time{}
+	}
+	return b.Conn.Write(p)
+}
+
+func (b *buffered) receive() (n int, err error) {
+	if b.stamps == nil {
+		return b.Conn.Read(b.buf)
+	}
+	n, b.arrived, err = b.stamps.receive(b.buf)
+	return n, err
 }
 
 func (b *buffered) Read(p []byte) (int, error) {
@@ -44,7 +73,7 @@ func (b *buffered) Read(p []byte) (int, error) {
 			}
 			b.set = true
 		}
-		n, err := b.Conn.Read(b.buf)
+		n, err := b.receive()
 		if b.from, b.to = 0, n; n == 0 {
 			return 0, err
 		}

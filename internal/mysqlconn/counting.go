@@ -30,7 +30,8 @@ type Counting struct {
 
 // Connect implements driver.Connector.
 func (c *Counting) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := c.Connector.Connect(ctx)
+	var d dialResult
+	conn, err := c.Connector.Connect(context.WithValue(ctx, dialKey{}, &d))
 	if err != nil {
 		return nil, err
 	}
@@ -39,12 +40,13 @@ func (c *Counting) Connect(ctx context.Context) (driver.Conn, error) {
 		_ = conn.Close()
 		return nil, errors.New("the driver's connections cannot do what database/sql uses")
 	}
-	return &counting{s, c.Reads}, nil
+	return &counting{s, c.Reads, d.conn}, nil
 }
 
 type counting struct {
 	session
 	reads *atomic.Int64
+	conn  *buffered // nil: it is another's
 }
 
 func (c *counting) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
