@@ -499,15 +499,14 @@ func renice(t *testing.T, pid, priority int) {
 	eachThread(t, pid, func(thread int) { _ = syscall.Setpriority(syscall.PRIO_PROCESS, thread, priority) })
 }
 
-// yield makes a process give way quickly to whoever comes before it, where the system can: it has a processor for a tenth of a
-// millisecond and not for three. What the live load feels is to be the servers' time, not its own waiting beside pods that have
-// machines of their own in production.
+// yield makes a process give way quickly, where the system can: it has a processor for a tenth of a millisecond and not for three. What
+// the live load feels is to be the database's time, not its own waiting beside what has machines of its own in production.
 func yield(t *testing.T, pid int) {
 	eachThread(t, pid, func(thread int) {
 		if attr, err := unix.SchedGetAttr(thread, 0); err == nil && attr.Policy == unix.SCHED_NORMAL {
 			attr.Runtime = uint64(100 * time.Microsecond)
 			if err := unix.SchedSetAttr(thread, attr, 0); err != nil {
-				t.Logf("pods do not give way: %v", err)
+				t.Logf("a thread does not give way: %v", err)
 			}
 		}
 	})

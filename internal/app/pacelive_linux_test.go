@@ -97,8 +97,9 @@ func loggedIn(t *testing.T, dsn string) (conn net.Conn) {
 	}
 	connector, err := mysql.NewConnector(cfg)
 	require.NoError(t, err)
-	_, err = connector.Connect(t.Context()) // and is forgotten: the connection is used without it
+	driver, err := connector.Connect(t.Context()) // the connection is used without it from here on
 	require.NoError(t, err)
+	t.Cleanup(func() { _ = driver.Close() })
 	return conn
 }
 
