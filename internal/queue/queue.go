@@ -122,7 +122,7 @@ func (q *Queue) EnqueuePlanAgain(ctx context.Context, p tasks.Plan, maxRetry int
 const againOf = "prewarm-again-of"
 
 // Delivery is which task a delivery is of, in the hands of its handler, and whether the queue has delivered it before: its pod was cut off
-// before it could say that it was done, or it had failed. asynq tells its handlers neither.
+// before it could say that it was done, or it had failed. asynq does not tell its handlers.
 func (q *Queue) Delivery(ctx context.Context, t *asynq.Task) (id string, again bool, err error) {
 	if id = t.Headers()[againOf]; id != "" {
 		return id, true, nil
