@@ -173,7 +173,7 @@ func (l *liveLoad) send(to *liveServer) {
 
 func (l *liveLoad) receive(c *liveConn, buf []byte) {
 	n, err := syscall.Read(c.fd, buf)
-	if err == syscall.EAGAIN || err == syscall.EINTR { //nolint:errorlint // of a system call
+	if err == syscall.EAGAIN || err == syscall.EINTR {
 		return
 	}
 	c.answer = append(c.answer, buf[:max(n, 0)]...)

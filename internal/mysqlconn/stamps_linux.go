@@ -43,8 +43,8 @@ func (s *stamps) receive(p []byte) (n int, at time.Time, err error) {
 	err = s.raw.Read(func(fd uintptr) bool {
 		for {
 			n, told, _, _, failed = unix.Recvmsg(int(fd), p, s.control, 0)
-			if failed != unix.EINTR { //nolint:errorlint // of a system call
-				return failed != unix.EAGAIN //nolint:errorlint // of a system call
+			if failed != unix.EINTR {
+				return failed != unix.EAGAIN
 			}
 		}
 	})
