@@ -29,7 +29,6 @@ import (
 	"github.com/prewarm-go/prewarm/internal/memory"
 	"github.com/prewarm-go/prewarm/internal/pace"
 	"github.com/prewarm-go/prewarm/internal/plan"
-	"github.com/prewarm-go/prewarm/internal/processor"
 	"github.com/prewarm-go/prewarm/internal/queue"
 	"github.com/prewarm-go/prewarm/internal/redisconn"
 	"github.com/prewarm-go/prewarm/internal/source"
@@ -46,9 +45,6 @@ type Options struct {
 	// Ledger and Sources, if set, are used instead of the configured ones, as by the demo, and stay the caller's to close.
 	Ledger  *ledger.Store
 	Sources map[string]*source.Source
-
-	// MachineFull, if set, says whether this machine is full, instead of what the system tells of the process: tests share a machine that is.
-	MachineFull func() bool
 }
 
 // App is one pod: everything that one process runs.
@@ -90,8 +86,6 @@ type App struct {
 	feelings *guard.Watch // the signals
 	felt     felt
 	pages    *pages
-	busy     *processor.Watch
-	full     func() bool // whether this machine is, so that the times of pages tell of it and not of their source
 	loading  *load.Metrics
 	evening  evening
 	learner  *pace.Learner
@@ -109,11 +103,6 @@ func New(cfg config.Config, opts Options) (*App, error) {
 	}
 	a := &App{cfg: cfg, opts: opts, id: podID(), reg: prometheus.NewRegistry(), drain: make(chan struct{})}
 	a.felt.app = a
-	a.busy = processor.New()
-	a.busy.Register(a.reg)
-	if a.full = opts.MachineFull; a.full == nil {
-		a.full = a.busy.Full
-	}
 	var err error
 	if a.tracer, err = tracing.New(context.Background(), cfg.Tracing, a.id, opts.Version, opts.Log); err != nil {
 		return nil, err
@@ -298,7 +287,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 	a.strays, a.handlers = handler.Strays, handler.Wait
 	a.keepFresh(bound, handler.Loader, settler)
 	signals := &workers.Signals{Client: a.queueDB, Look: handler.Look, Cancel: a.intake.Cancel, Log: a.log}
-	a.watch = []func(context.Context){signals.Watch, signals.Run, mem.Run, a.busy.Run, func(ctx context.Context) { a.pages.measure(ctx, a.servers) }, a.runReplicas}
+	a.watch = []func(context.Context){signals.Watch, signals.Run, mem.Run, func(ctx context.Context) { a.pages.measure(ctx, a.servers) }, a.runReplicas}
 	planner := &workers.PlanHandler{
 		Planner: &plan.Planner{Ledger: a.ledger, Datasets: planned, Tasks: enqueue, UnitRows: p.UnitRows, Place: a.place, Begin: a.fresh.schedule.Begin, Log: a.log},
 		Ledger:  a.ledger, Retry: retry, Alerts: a.alerts,

@@ -58,7 +58,7 @@ func (p *pod) width(t *testing.T) (w widthNow) {
 func TestTheLeaderKnowsWhatThePagesOfAllPodsTakeAndGivesWayToACrowd(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, smallPage)
-	c.without(crowds)
+	c.without(undisturbed)
 	dsn := c.ownSource()
 	seed(t, c.source, 1001, 2*manyRows)
 	p := c.inProcess()

@@ -3,6 +3,7 @@ package app_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -27,8 +28,9 @@ const (
 	liveOfRedis = 5
 )
 
-// liveLoad sends point reads at a fixed rate, whether answers come or not, and counts each read's time from the moment at
-// which it was to be sent: what piles up behind a slow answer counts as slow too.
+// liveLoad sends point reads at a fixed rate, whether answers come or not. A read's time is from when the kernel sent it, or from when it was due
+// if all connections were waiting for answers then, until the kernel received the answer: what piles up behind slow answers counts as slow too.
+// What this thread waits for its processor, which it shares with pods and their servers, does not: users have machines of their own.
 //
 // One thread does it all, with a system call to write, one to wait and one to read: a client with a thread for each connection had
 // nearly a whole processor for 2,000 reads a second in a virtual machine, and the pods beside it hardly any.
@@ -52,14 +54,16 @@ type liveServer struct {
 	ask     func(shop, user int) []byte
 	ended   func(answer []byte) (done, ok bool) // pure: whether an answer is complete, and as it should be
 	conns   []*liveConn
-	waiting []time.Time // reads that were due and found no connection
+	waiting []time.Time // reads that are due, by when they were
+	short   bool        // the first of them found no connection
 }
 
 type liveConn struct {
 	of     *liveServer
 	fd     int
 	busy   bool
-	due    time.Time
+	began  time.Time // the read
+	waited bool      // for a connection
 	answer []byte
 }
 
@@ -111,6 +115,8 @@ func (l *liveLoad) add(to *liveServer, conn net.Conn) {
 	require.NoError(l.t, raw.Control(func(fd uintptr) { c.fd, dup = unix.Dup(int(fd)) }))
 	require.NoError(l.t, dup)
 	require.NoError(l.t, conn.Close()) // the copy stays; Go's own poller has no part in it any more
+	const stamps = unix.SOF_TIMESTAMPING_SOFTWARE | unix.SOF_TIMESTAMPING_TX_SOFTWARE | unix.SOF_TIMESTAMPING_RX_SOFTWARE | unix.SOF_TIMESTAMPING_OPT_TSONLY
+	require.NoError(l.t, unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, stamps))
 	l.t.Cleanup(func() { _ = unix.Close(c.fd) })
 	to.conns = append(to.conns, c)
 }
@@ -124,7 +130,7 @@ func (l *liveLoad) run() {
 	for i, c := range conns {
 		polled[i] = unix.PollFd{Fd: int32(c.fd), Events: unix.POLLIN} //nolint:gosec // a file descriptor
 	}
-	buf := make([]byte, 64<<10)
+	buf, control := make([]byte, 64<<10), make([]byte, 256)
 	next := time.Now()
 	for !l.stop.Load() {
 		for ; !time.Now().Before(next); next = next.Add(l.gap()) {
@@ -142,8 +148,11 @@ func (l *liveLoad) run() {
 			continue // interrupted, or something is due
 		}
 		for i, c := range conns {
-			if polled[i].Revents != 0 {
-				l.receive(c, buf)
+			if polled[i].Revents&unix.POLLERR != 0 {
+				c.left(control)
+			}
+			if polled[i].Revents&^unix.POLLERR != 0 {
+				l.receive(c, buf, control)
 			}
 		}
 	}
@@ -158,42 +167,75 @@ func (l *liveLoad) gap() time.Duration {
 func (l *liveLoad) send(to *liveServer) {
 	for _, c := range to.conns {
 		if len(to.waiting) == 0 {
+			to.short = false
 			return
 		}
 		if c.busy {
 			continue
 		}
-		c.due, c.busy, c.answer = to.waiting[0], true, c.answer[:0]
+		c.began, c.waited, c.busy, c.answer = time.Now(), to.short, true, c.answer[:0]
+		if to.short {
+			c.began = to.waiting[0]
+		}
 		to.waiting = to.waiting[1:]
 		if _, err := syscall.Write(c.fd, to.ask(rand.IntN(l.shops)+1, rand.IntN(l.users)+1)); err != nil { //nolint:gosec // a load
-			l.settle(c, false)
+			l.settle(c, time.Time{})
 		}
 	}
+	to.short = len(to.waiting) > 0
 }
 
-func (l *liveLoad) receive(c *liveConn, buf []byte) {
-	n, err := syscall.Read(c.fd, buf)
+func (l *liveLoad) receive(c *liveConn, buf, control []byte) {
+	n, told, _, _, err := unix.Recvmsg(c.fd, buf, control, 0)
 	if err == syscall.EAGAIN || err == syscall.EINTR {
 		return
 	}
 	c.answer = append(c.answer, buf[:max(n, 0)]...)
 	done, ok := c.of.ended(c.answer)
-	if done || n <= 0 {
-		l.settle(c, done && ok)
+	switch {
+	case done && ok:
+		at := stamped(control[:max(told, 0)])
+		if at.IsZero() { // at the very beginning
+			at = time.Now()
+		}
+		l.settle(c, at)
+	case done || n <= 0:
+		l.settle(c, time.Time{})
 	}
 }
 
-// settle ends one read.
-func (l *liveLoad) settle(c *liveConn, ok bool) {
-	took := time.Since(c.due)
+// left takes the time when the kernel sent what was written (Documentation/networking/timestamping.rst: it stands in the socket's error queue).
+func (c *liveConn) left(control []byte) {
+	_, told, _, _, err := unix.Recvmsg(c.fd, nil, control, unix.MSG_ERRQUEUE)
+	if at := stamped(control[:max(told, 0)]); err == nil && !at.IsZero() && !c.waited {
+		c.began = at
+	}
+}
+
+// stamped is the time in what the kernel says of a packet, the first of three struct timespec; zero if it says nothing.
+func stamped(control []byte) time.Time {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return time.Time{}
+	}
+	for _, m := range messages {
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_TIMESTAMPING && len(m.Data) >= 16 {
+			return time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:]))) //nolint:gosec // of the kernel
+		}
+	}
+	return time.Time{}
+}
+
+// settle ends one read, at a time that is zero if it failed.
+func (l *liveLoad) settle(c *liveConn, at time.Time) {
 	c.busy = false
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !ok {
+	if at.IsZero() {
 		l.failed++
 		return
 	}
-	l.felt[c.of] = append(l.felt[c.of], took)
+	l.felt[c.of] = append(l.felt[c.of], at.Sub(c.began))
 }
 
 // query is a statement as MySQL takes it: a packet of the command and the text.

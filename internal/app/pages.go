@@ -33,8 +33,7 @@ type pages struct {
 	start  int                                       // rows of a dataset's first page
 	zone   func() guard.Zone                         // what the guard says; pages grow only while it says grow
 	alone  func(source string) bool                  // whether nobody else reads from it
-	full   func() bool                               // whether this machine is, so that pages' times tell of it and not of the server
-	tell   func(r load.PageRead, trip time.Duration) // of each page whose time tells of the server; nil: nobody
+	tell   func(r load.PageRead, trip time.Duration) // of each page; nil: nobody
 	gauge  *prometheus.GaugeVec
 	log    *slog.Logger
 	of     map[string]string // the source of each dataset
@@ -59,7 +58,7 @@ var _ load.Sizes = (*pages)(nil)
 func (a *App) newPages(bound []*source.Bound) *pages {
 	po := a.cfg.Policy
 	p := &pages{
-		start: po.PageRows, zone: a.pacer.zone, alone: a.pacer.alone, full: a.full, log: a.log, of: map[string]string{},
+		start: po.PageRows, zone: a.pacer.zone, alone: a.pacer.alone, log: a.log, of: map[string]string{},
 		bounds: pace.Pages{Target: po.PageTime, Bytes: po.PageBytes, Min: min(po.PageRowsMin, po.PageRows), Max: max(po.PageRowsMax, po.PageRows)},
 		gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "prewarm_page_rows", Help: "Rows that the next page of a dataset asks for, in this pod.",
@@ -89,23 +88,17 @@ func (p *pages) sized(at readAt) *sized {
 	return s
 }
 
-// Read implements load.Sizes. The time of a page is taken here: rows are encoded as they come, a tenth of the time that
-// the database needs for them, and that is not taken off.
+// Read implements load.Sizes.
 func (p *pages) Read(r load.PageRead) {
 	server, bounds := cmp.Or(r.Replica, p.of[r.Dataset]), p.bounds
 	zone := p.zone()
-	full := p.full()
-	switch {
-	case zone >= guard.Shrink:
-	case p.alone(server):
+	if zone < guard.Shrink && p.alone(server) {
 		bounds.Alone = p.start
-	case full:
-		bounds.Full = p.start
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s, trip := p.sized(readAt{r.Dataset, r.Replica}), p.way(server)
-	if p.tell != nil && !full {
+	if p.tell != nil {
 		p.tell(r, trip)
 	}
 	page := pace.Page{Rows: r.Rows, Bytes: r.Bytes, Time: r.Time, RoundTrip: trip}

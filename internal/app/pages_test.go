@@ -26,7 +26,7 @@ func newTestPages(t *testing.T, change func(*config.Policy)) (p *pages, zone *gu
 	t.Helper()
 	cfg := config.Defaults()
 	cfg.Fill()
-	a := &App{cfg: cfg, log: slog.New(slog.DiscardHandler), reg: prometheus.NewRegistry(), full: func() bool { return false }}
+	a := &App{cfg: cfg, log: slog.New(slog.DiscardHandler), reg: prometheus.NewRegistry()}
 	change(&a.cfg.Policy)
 	p, zone = a.newPages(nil), new(guard.Zone)
 	p.zone = func() guard.Zone { return *zone }
@@ -92,24 +92,6 @@ func TestPagesMayTakeLongerWhileNobodyElseReads(t *testing.T) {
 	*zone = guard.Grow
 	p.read(20, 0)
 	require.Equal(t, 200, p.Rows("users", ""))
-}
-
-func TestPagesOfAFullMachineSayNothingOfTheSource(t *testing.T) {
-	t.Parallel()
-	p, zone, _ := newTestPages(t, func(po *config.Policy) { po.PageTime = 100 * time.Microsecond })
-	full, told := false, 0
-	p.full = func() bool { return full }
-	p.tell = func(load.PageRead, time.Duration) { told++ }
-	p.read(20, 0)
-	require.Equal(t, 200, p.Rows("users", ""))
-	require.Equal(t, 20, told)
-	full = true
-	p.read(20, 0)
-	require.Equal(t, 500, p.Rows("users", ""), "not less than policy.page_rows")
-	require.Equal(t, 20, told, "the guard is not told")
-	*zone = guard.Shrink
-	p.read(1, 0)
-	require.Equal(t, 200, p.Rows("users", ""), "other signals say that the servers feel it")
 }
 
 func TestPagesKeepToWhatIsConfigured(t *testing.T) {

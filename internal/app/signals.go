@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/prewarm-go/prewarm/internal/guard"
+	"github.com/prewarm-go/prewarm/internal/redisconn"
 )
 
 // signals are what the leader watches: every source and all Redis servers. One that cannot be read now, for want of a
@@ -55,7 +56,9 @@ func (a *App) signals() *guard.Watch {
 		of := func(read func(context.Context, redis.UniversalClient) (float64, error)) guard.Reader {
 			return func(ctx context.Context) (float64, error) { return read(ctx, db) }
 		}
-		add(guard.RedisLatency(name, limits.RedisLatency), of(guard.ReadRedisLatency))
+		pinger := redisconn.NewPinger(db)
+		a.onClose(pinger.Close)
+		add(guard.RedisLatency(name, limits.RedisLatency), func(ctx context.Context) (float64, error) { return guard.ReadRedisLatency(ctx, pinger.Ping) })
 		add(guard.RedisMemory(name, limits.RedisMemory), func(ctx context.Context) (float64, error) { return guard.ReadRedisMemory(ctx, db, sizes[name]) })
 		add(guard.RedisBlocked(name, limits.BlockedClients), of(guard.ReadRedisBlocked))
 		if name != "queue" {

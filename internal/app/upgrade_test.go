@@ -48,7 +48,7 @@ func TestAPodOfThePreviousReleaseAndOneOfThisWorkOnOneEvening(t *testing.T) {
 	seed(t, c.source, 1001, manyRows)
 	seed(t, c.source, 1002, manyRows/3)
 	config := c.config
-	c.without(crowds) // and so would this
+	c.without(undisturbed) // and so would this
 	old := c.start(program)
 	first := warming(t, c)
 	c.midway(old.id, 500)

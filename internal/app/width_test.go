@@ -88,7 +88,7 @@ func TestAWidthThatIsSetByHandHoldsUntilItIsEnded(t *testing.T) {
 func TestThresholdsOfTheConfigurationAreThoseOfTheSignals(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
-	c.configure("width: {", "guard: {mysql_threads_running: {hold: 1, shrink: 0, stop: 0}, mysql_connections: {hold: 0.001}}\nwidth: {")
+	c.configure(undisturbed, "guard: {mysql_threads_running: {hold: 1, shrink: 0, stop: 0}, mysql_connections: {hold: 0.001}}\n")
 	p := c.inProcess()
 	said := map[string]string{}
 	c.until(soon, "what two signals say", func() bool {

@@ -35,7 +35,10 @@ func runCanary(ctx context.Context, db *sql.DB, query string) (time.Duration, er
 		return 0, err
 	}
 	defer func() { _ = conn.Close() }()
-	answered := mysqlconn.Timed(conn)
+	var answered func() time.Duration
+	if err := conn.Raw(func(driver any) error { answered = mysqlconn.Timed(driver); return nil }); err != nil {
+		return 0, err
+	}
 	rows, err := conn.QueryContext(ctx, query)
 	if err != nil {
 		return 0, err
@@ -47,6 +50,5 @@ func runCanary(ctx context.Context, db *sql.DB, query string) (time.Duration, er
 	if err := rows.Err(); err != nil {
 		return 0, err
 	}
-	took, _ := answered()
-	return took, nil
+	return answered(), nil
 }

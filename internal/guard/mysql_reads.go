@@ -51,6 +51,7 @@ type Reads struct {
 	all    float64
 	ours   float64
 	rate   float64 // of others, between the last two counts
+	told   float64 // the rate that counts: the last two intervals are not both more, nor both less
 	level  float64 // the usual rate of others
 	levels int     // rates that made it
 	recent float64 // rate of others of late
@@ -63,15 +64,15 @@ func (r Reads) Alone() bool {
 }
 
 // Next adds the server's count of reads and that of our own pods, and says how much of the usual level others send now.
-// Pods report their counts in their own time, so that ours may seem to be others' for one interval when our own load jumps:
-// what counts is the less of two intervals. ok is false as long as there are none.
+// Pods report their counts in their own time, so that ours may seem to be others' for one interval when our own load jumps, and others' may be missing when it ends:
+// a rate counts when two intervals agree that it has been reached. ok is false as long as there are none.
 func (r Reads) Next(at time.Time, all, ours float64) (next Reads, ratio float64, ok bool) {
 	passed := at.Sub(r.at)
 	switch {
 	case !(all >= 0) || math.IsInf(all, 0):
 		return r, 0, false
 	case r.at.IsZero() || passed > readsGap || passed < 0 || all < r.all:
-		return Reads{at: at, all: all, ours: ours, rate: math.NaN(), level: r.level, levels: r.levels, recent: r.recent}, 0, false
+		return Reads{at: at, all: all, ours: ours, rate: math.NaN(), told: math.NaN(), level: r.level, levels: r.levels, recent: r.recent}, 0, false
 	case passed < readsApart:
 		return r, 0, false
 	}
@@ -85,8 +86,11 @@ func (r Reads) Next(at time.Time, all, ours float64) (next Reads, ratio float64,
 		others = min(others, readsFar*usual)
 	}
 	next.level += min(weight, 1) * (others - next.level)
-	ratio = min(next.rate, r.rate) / usual
-	return next, ratio, next.levels > 2 && !math.IsNaN(ratio)
+	least, most := min(next.rate, r.rate), max(next.rate, r.rate)
+	if next.told = min(max(r.told, least), most); math.IsNaN(next.told) {
+		next.told = least
+	}
+	return next, next.told / usual, next.levels > 2 && !math.IsNaN(next.told)
 }
 
 // ReadSelects is the server's count of SELECT statements since it started, prepared ones included.

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/prewarm-go/prewarm/internal/redisconn"
 	"github.com/prewarm-go/prewarm/internal/testenv"
 )
 
@@ -139,7 +140,7 @@ func TestRedisReaders(t *testing.T) {
 	t.Parallel()
 	server := testenv.OwnRedis(t, "--maxmemory", "4mb", "--maxmemory-policy", "allkeys-lru")
 	db := openRedis(t, server.URL)
-	took, err := ReadRedisLatency(t.Context(), db)
+	took, err := ReadRedisLatency(t.Context(), pinger(t, db))
 	require.NoError(t, err)
 	require.Greater(t, took, 0.0)
 
@@ -196,7 +197,7 @@ func TestAFrozenRedisIsALatency(t *testing.T) {
 	defer server.Thaw()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	took, err := ReadRedisLatency(ctx, db)
+	took, err := ReadRedisLatency(ctx, pinger(t, db))
 	require.NoError(t, err)
 	require.Greater(t, took, 0.1, "the context's 200 ms had begun a moment before")
 }
@@ -211,4 +212,10 @@ func TestTheLagOfAReplicaThatIsReadHoldsNothing(t *testing.T) {
 	require.Equal(t, "replica_lag{main/1} 1h0m0s", v.Reason)
 	g.Fail(ErrNotReplicating)
 	require.Equal(t, Grow, g.Judge(now).Zone)
+}
+
+func pinger(t *testing.T, db redis.UniversalClient) func(context.Context) (time.Duration, error) {
+	p := redisconn.NewPinger(db)
+	t.Cleanup(func() { require.NoError(t, p.Close()) })
+	return p.Ping
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/prewarm-go/prewarm/internal/config"
 )
 
@@ -17,18 +15,11 @@ func RedisLatency(which string, zones config.Zones) *Gauge {
 	return &Gauge{Name: "redis_latency{" + which + "}", Above0: true, Limits: limits(zones, Limits{Times: true, Floor: 0.001, Smooth: 0.3}), Show: seconds}
 }
 
-// ReadRedisLatency reads it; in a cluster of the slowest master.
-func ReadRedisLatency(ctx context.Context, db redis.UniversalClient) (float64, error) {
-	took, err := latency(ctx, func(ctx context.Context) (time.Duration, error) { return 0, ping(ctx, db) })
+// ReadRedisLatency reads it; ping says how long an answer took, or 0 if it does not know better than the clock.
+func ReadRedisLatency(ctx context.Context, ping func(context.Context) (time.Duration, error)) (float64, error) {
+	took, err := latency(ctx, ping)
 	if err != nil {
 		return 0, fmt.Errorf("ping Redis: %w", err)
 	}
 	return took, nil
-}
-
-func ping(ctx context.Context, db redis.UniversalClient) error {
-	if cluster, ok := db.(*redis.ClusterClient); ok {
-		return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return node.Ping(ctx).Err() })
-	}
-	return db.Ping(ctx).Err()
 }

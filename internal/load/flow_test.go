@@ -47,6 +47,44 @@ func TestSmallReadsAreWrittenAndRecordedTogether(t *testing.T) {
 	require.GreaterOrEqual(t, d.reads.Load(), int64(9))
 }
 
+// timed says how long each page took the source.
+type timed struct {
+	Dataset
+	took time.Duration // 0: it is not known
+}
+
+func (d timed) ReadPage(ctx context.Context, shop, after, to string, limit int, visit source.Visit) (source.Page, error) {
+	p, err := d.Dataset.ReadPage(ctx, shop, after, to, limit, visit)
+	p.Took = d.took
+	return p, err
+}
+
+// heard keeps what was told of pages.
+type heard struct {
+	fixedRows
+	pages *[]PageRead
+}
+
+func (h heard) Read(p PageRead) { *h.pages = append(*h.pages, p) }
+
+func TestAPagesTimeIsWhatTheSourceSays(t *testing.T) {
+	t.Parallel()
+	for took, known := range map[time.Duration]bool{time.Nanosecond: true, 0: false, time.Hour: false} {
+		e := newEnv(t, testenv.Redis(t).URL, usersTable)
+		e.users(t, 1, 5)
+		var pages []PageRead
+		e.Sizes = heard{5, &pages}
+		e.done(t, e.job(t, timed{e.bind(t, usersSpec()), took}))
+		require.NotEmpty(t, pages)
+		if known {
+			require.Equal(t, took, pages[0].Time)
+			continue
+		}
+		require.Positive(t, pages[0].Time)
+		require.Less(t, pages[0].Time, time.Minute, "no more than until we had it")
+	}
+}
+
 func TestReadsThatAreSlowArePagesOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, testenv.Redis(t).URL, usersTable)

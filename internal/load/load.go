@@ -106,8 +106,10 @@ type PageRead struct {
 	Dataset string
 	Replica string // that it was read at; "": at the source
 	Rows    int
-	Bytes   int           // of its keys and values
-	Time    time.Duration // from the statement to the last row, the encoding of the rows as they came included
+	Bytes   int // of its keys and values
+	// Time is from the statement until the kernel had the last row (source.Page.Took), so that what we wait for a processor is no part of it;
+	// where that is not known, until we had it.
+	Time time.Duration
 }
 
 // At names a dataset where it is read: replicas are other servers, and what a page takes there says nothing of its source.

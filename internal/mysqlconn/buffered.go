@@ -43,26 +43,6 @@ type buffered struct {
 	to    int
 	until time.Time // by when reading is to be done
 	set   bool      // the connection knows until
-
-	stamps  *stamps // nil: nobody asks when something came
-	sent    time.Time
-	arrived time.Time // the newest bytes; zero: not known
-}
-
-// Write notes when it sends.
-func (b *buffered) Write(p []byte) (int, error) {
-	if b.stamps != nil {
-		b.sent, b.arrived = time.Now(), time.Time{}
-	}
-	return b.Conn.Write(p)
-}
-
-func (b *buffered) receive() (n int, err error) {
-	if b.stamps == nil {
-		return b.Conn.Read(b.buf)
-	}
-	n, b.arrived, err = b.stamps.receive(b.buf)
-	return n, err
 }
 
 func (b *buffered) Read(p []byte) (int, error) {
@@ -73,7 +53,7 @@ func (b *buffered) Read(p []byte) (int, error) {
 			}
 			b.set = true
 		}
-		n, err := b.receive()
+		n, err := b.Conn.Read(b.buf)
 		if b.from, b.to = 0, n; n == 0 {
 			return 0, err
 		}

@@ -18,7 +18,6 @@ type Pages struct {
 	Min    int           // rows; default 50: below that the statement costs more than its rows
 	Max    int           // rows; default 5000
 	Alone  int           // rows that a page has at least because nobody else reads the source; 0: somebody does
-	Full   int           // rows that it has at least because our own machine is full and makes it slow; 0: it is not
 }
 
 // aloneTimes is how many times the target a page may take while nobody else reads the source. A statement costs as much as 100 to 150
@@ -37,7 +36,7 @@ func (p Pages) Fill() Pages {
 	if p.Max <= 0 {
 		p.Max = 5000
 	}
-	p.Min = min(max(p.Min, p.Alone, p.Full), p.Max)
+	p.Min = min(max(p.Min, p.Alone), p.Max)
 	return p
 }
 
@@ -65,8 +64,7 @@ type Page struct {
 // at most while pages take less than the target and the guard lets things grow; they shrink at once to what fits, and by half
 // after a page that took five times the target, whatever the median says. While nobody else reads the source nobody feels the time
 // of a page: it may take aloneTimes the target, and does not shrink below l.Alone, since small ones cost the server more for each
-// row. Once somebody does, the next page has what fits. While our own machine is full the time of a page is mostly our own waiting, and it
-// does not shrink below l.Full.
+// row. Once somebody does, the next page has what fits.
 func (p Pager) Next(page Page, zone guard.Zone, l Pages) (Pager, string) {
 	l = l.Fill()
 	if l.Alone > 0 {
@@ -122,8 +120,6 @@ func (p Pager) resize(took float64, zone guard.Zone, l Pages) (Pager, string) {
 		why = "nobody else reads the source"
 	case l.Alone > 0:
 		why += ", as nobody else reads the source"
-	case next.Rows > rows && l.Full >= next.Rows:
-		why = "this machine is full, and a page's time says little of the source"
 	}
 	return next, fmt.Sprintf("%d rows: %s", next.Rows, why)
 }

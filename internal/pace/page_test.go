@@ -78,18 +78,6 @@ func TestPagesDoNotShrinkBelowTheirStartWhileNobodyElseReads(t *testing.T) {
 	require.Equal(t, 10, large.Rows, "bytes bound it all the same")
 }
 
-func TestPagesDoNotShrinkBelowTheirStartWhileOurMachineIsFull(t *testing.T) {
-	t.Parallel()
-	const dear = 50 * time.Microsecond // a row
-	full, why := pages(Pager{}.First(200, Pages{}), 20, 0, dear, 0, 100, guard.Hold, Pages{Full: 500})
-	require.Equal(t, 500, full.Rows)
-	require.Equal(t, "500 rows: this machine is full, and a page's time says little of the source", why)
-	full, _ = pages(full, 100, 0, 5*time.Microsecond, 0, 100, guard.Grow, Pages{Full: 500})
-	require.Equal(t, 500, full.Rows, "nor do they grow beyond what takes the target")
-	free, _ := pages(full, 10, 0, dear, 0, 100, guard.Hold, Pages{})
-	require.Equal(t, 50, free.Rows, "at once when it is not")
-}
-
 func TestAPageEndsAtItsBytes(t *testing.T) {
 	t.Parallel()
 	l := Pages{Bytes: 1 << 20, Max: 100_000}
@@ -139,9 +127,6 @@ func TestWhatAPageIsSaidToBeIsSo(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		l := Pages{Bytes: rapid.SampledFrom([]int{0, 1 << 16, 1 << 20}).Draw(t, "bytes"), Alone: rapid.SampledFrom([]int{0, 0, 500}).Draw(t, "alone")}
-		if l.Alone == 0 {
-			l.Full = rapid.SampledFrom([]int{0, 400}).Draw(t, "full")
-		}
 		f := l.Fill()
 		if l.Alone > 0 {
 			f.Target *= aloneTimes
@@ -183,9 +168,6 @@ func TestWhatAPageIsSaidToBeIsSo(t *testing.T) {
 			case because == "nobody else reads the source":
 				require.Equal(t, l.Alone, p.Rows)
 				require.True(t, fits < p.Rows || took > 5*f.Target || z != guard.Grow && was < p.Rows, "it would be smaller if somebody did: %s", why)
-			case strings.HasPrefix(because, "this machine is full"):
-				require.Equal(t, l.Full, p.Rows)
-				require.True(t, fits < p.Rows || took > 5*f.Target || z != guard.Grow && was < p.Rows, "it would be smaller if it were not: %s", why)
 			default:
 				require.Equal(t, fmt.Sprintf("%d rows take %s", fits, f.Target), because)
 				require.LessOrEqual(t, p.Rows, max(fits, f.Min))

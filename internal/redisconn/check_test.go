@@ -86,6 +86,7 @@ func TestClusterAndSingleServerAreNotMistakenForEachOther(t *testing.T) {
 	client := open(t, config.Redis{URL: "redis://" + node.Addr, Cluster: true, Addrs: []string{"127.0.0.1:1"}})
 	require.ErrorIs(t, CheckQueue(t.Context(), client, false), ErrEvicts)
 	require.NoError(t, CheckCache(t.Context(), client))
+	requirePinged(t, client)
 }
 
 func freePort(t *testing.T) string {

@@ -34,6 +34,7 @@ func TestTLSWithAClientCertificateAndAnACLUser(t *testing.T) {
 	}
 	client := open(t, cfg("rediss", secure, &full))
 	require.Equal(t, "warm", client.Do(t.Context(), "acl", "whoami").Val())
+	requirePinged(t, client)
 
 	require.Contains(t, refuse(t, cfg("rediss", secure, nil)), "queue.tls.ca_file")
 	require.Contains(t, refuse(t, cfg("rediss", secure, &config.TLS{CAFile: a.File})), "queue.tls.cert_file")
@@ -53,7 +54,7 @@ func TestTLSChecksTheServersName(t *testing.T) {
 	cfg := config.Redis{URL: "rediss://warm:" + secret + "@" + secure, TLS: &config.TLS{CAFile: a.File}}
 	require.Contains(t, refuse(t, cfg), "queue.tls.server_name")
 	cfg.TLS.ServerName = "redis.example"
-	open(t, cfg)
+	requirePinged(t, open(t, cfg))
 }
 
 func TestUnreadableCertificatesAreNamed(t *testing.T) {

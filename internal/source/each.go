@@ -10,13 +10,22 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/prewarm-go/prewarm/internal/mysqlconn"
 )
 
-// each visits the rows of a statement; stopped says that visit wanted no more. on is the connection to use; nil is any.
+// visited is how the rows of a statement were visited.
+type visited struct {
+	stopped bool          // visit wanted no more
+	took    time.Duration // until the system had all of the answer, by the kernel's clock; 0: it is not known
+}
+
+// each visits the rows of a statement. on is the connection to use; nil is any.
 //
 // The rows come from the driver itself: database/sql takes a lock for every row and finds out for every value what it is to
 // be turned into: BenchmarkPage reads 7 to 34 % more rows without it.
-func (b *Bound) each(ctx context.Context, on *sql.Conn, query string, args []any, visit Visit) (stopped bool, err error) {
+func (b *Bound) each(ctx context.Context, on *sql.Conn, query string, args []any, visit Visit) (visited, error) {
+	var err error
 	v := visiting{width: b.width, check: b.asBound, visit: visit}
 	if on != nil {
 		err = v.on(ctx, on, query, args)
@@ -24,9 +33,9 @@ func (b *Bound) each(ctx context.Context, on *sql.Conn, query string, args []any
 		err = v.anywhere(ctx, b.src.db, query, args)
 	}
 	if v.failed != nil {
-		return true, v.failed
+		return v.visited, v.failed
 	}
-	return v.stopped, b.errorf("read rows", err)
+	return v.visited, b.errorf("read rows", err)
 }
 
 // asBound refuses rows of a query whose columns have moved since it was bound, as those of SELECT * do when a table changes:
@@ -40,12 +49,12 @@ func (b *Bound) asBound(columns []string) error {
 
 // visiting is how far the rows of a statement have been visited.
 type visiting struct {
-	width   int
-	check   func(columns []string) error
-	visit   Visit
-	any     bool  // there was a row
-	stopped bool  // visit wanted no more
-	failed  error // visit's own
+	visited
+	width  int
+	check  func(columns []string) error
+	visit  Visit
+	any    bool  // there was a row
+	failed error // visit's own
 }
 
 // anywhere uses a connection of the pool, and another one if the first turns out to be broken.
@@ -65,11 +74,14 @@ func (v *visiting) anywhere(ctx context.Context, db *sql.DB, query string, args 
 
 func (v *visiting) on(ctx context.Context, conn *sql.Conn, query string, args []any) error {
 	return conn.Raw(func(c any) error {
+		answered := mysqlconn.Timed(c)
 		rows, err := queryDriver(ctx, c, query, args)
 		if err != nil {
 			return err
 		}
-		return errors.Join(v.rows(rows), rows.Close())
+		err = errors.Join(v.rows(rows), rows.Close())
+		v.took = answered()
+		return err
 	})
 }
 

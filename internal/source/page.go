@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 )
 
 // Visit is called for every row. The row holds the columns that the Encoder was compiled for; it is valid until Visit
@@ -12,9 +13,10 @@ type Visit func(row []sql.RawBytes) (more bool, err error)
 
 // Page is what was read.
 type Page struct {
-	Rows int    // visited
-	Last string // cursor of the last row that was visited; "" if there was none
-	Done bool   // there was nothing behind the last row visited, up to the end of the range
+	Rows int           // visited
+	Last string        // cursor of the last row that was visited; "" if there was none
+	Done bool          // there was nothing behind the last row visited, up to the end of the range
+	Took time.Duration // from the statement until the system had the answer, whether or not we had a processor to look at it; 0: it is not known
 }
 
 // ReadPage visits up to limit rows of (after, to] in the order of `by`. An error of visit ends the page and is returned as
@@ -37,7 +39,7 @@ func (b *Bound) readPage(ctx context.Context, on *sql.Conn, selects []string, sh
 	s.Select, s.Limit = selects, int64(max(limit, 1))
 	query, args := b.src.dialect.Scan(s)
 	last := make([]sql.RawBytes, len(b.by))
-	stopped, err := b.each(ctx, on, query, args, func(row []sql.RawBytes) (bool, error) {
+	how, err := b.each(ctx, on, query, args, func(row []sql.RawBytes) (bool, error) {
 		more, err := visit(row)
 		if err != nil {
 			return false, err
@@ -54,7 +56,8 @@ func (b *Bound) readPage(ctx context.Context, on *sql.Conn, selects []string, sh
 			return page, cursorErr
 		}
 	}
-	page.Done = err == nil && !stopped && int64(page.Rows) < s.Limit
+	page.Took = how.took
+	page.Done = err == nil && !how.stopped && int64(page.Rows) < s.Limit
 	return page, err
 }
 

@@ -1,4 +1,4 @@
-package mysqlconn
+package stamp
 
 import (
 	"encoding/binary"
@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stamps receives from a TCP socket with the kernel's stamps (SO_TIMESTAMPNS, socket(7) and Documentation/networking/timestamping.rst:
+// receiver receives from a TCP socket with the kernel's stamps (SO_TIMESTAMPNS, socket(7) and Documentation/networking/timestamping.rst:
 // a struct timespec of CLOCK_REALTIME when the packet was received).
-type stamps struct {
+type receiver struct {
 	raw     syscall.RawConn
 	control []byte
 }
@@ -20,29 +20,29 @@ type stamps struct {
 // timespec is bytes of a struct timespec where Go's int is as long.
 const timespec = 16
 
-func newStamps(conn net.Conn) *stamps {
+func newReceiver(conn net.Conn) (r receiver, ok bool) {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
-		return nil
+		return r, false
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
-		return nil
+		return r, false
 	}
 	var unable error
 	if err := raw.Control(func(fd uintptr) { unable = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1) }); err != nil || unable != nil {
-		return nil
+		return r, false
 	}
-	return &stamps{raw: raw, control: make([]byte, unix.CmsgSpace(timespec))}
+	return receiver{raw: raw, control: make([]byte, unix.CmsgSpace(timespec))}, true
 }
 
 // receive is Read, with the time when the newest of the bytes came; zero if the kernel does not say.
-func (s *stamps) receive(p []byte) (n int, at time.Time, err error) {
+func (r *receiver) receive(p []byte) (n int, at time.Time, err error) {
 	var told int
 	var failed error
-	err = s.raw.Read(func(fd uintptr) bool {
+	err = r.raw.Read(func(fd uintptr) bool {
 		for {
-			n, told, _, _, failed = unix.Recvmsg(int(fd), p, s.control, 0)
+			n, told, _, _, failed = unix.Recvmsg(int(fd), p, r.control, 0)
 			if failed != unix.EINTR {
 				return failed != unix.EAGAIN
 			}
@@ -56,7 +56,7 @@ func (s *stamps) receive(p []byte) (n int, at time.Time, err error) {
 	case n == 0:
 		return 0, time.Time{}, io.EOF
 	}
-	return n, stamp(s.control[:told]), nil
+	return n, stamp(r.control[:told]), nil
 }
 
 func stamp(control []byte) time.Time {

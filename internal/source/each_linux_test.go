@@ -1,0 +1,36 @@
+package source
+
+import (
+	"database/sql"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/prewarm-go/prewarm/internal/dataset"
+)
+
+func TestAPagesTimeIsTheServersAndNotItsReaders(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "CREATE TABLE u (shop INT NOT NULL, id INT NOT NULL, PRIMARY KEY (shop, id))", "INSERT INTO u SELECT 1, seq FROM seq_1_to_100")
+	u := e.bind(t, dataset.Spec{Name: "u", Table: "u", Shop: "shop", By: []string{"id"}, Columns: []string{"id"}, Key: "u:{shop}:{id}"})
+	const slow = 300 * time.Millisecond
+	var page Page
+	require.Eventually(t, func() bool { // the kernel begins to stamp a moment after it was asked to
+		seen := 0
+		var err error
+		page, err = u.ReadPage(t.Context(), "1", "", "", 50, visitor(func([]sql.RawBytes) bool {
+			if seen++; seen == 10 {
+				time.Sleep(slow) // the rest is here long since
+			}
+			return true
+		}))
+		require.NoError(t, err)
+		require.Equal(t, 50, page.Rows)
+		return page.Took > 0
+	}, time.Minute, time.Millisecond)
+	require.Less(t, page.Took, slow/2)
+	measured, _, err := u.MeasurePage(t.Context(), "1", "", "", 50, visitor(func([]sql.RawBytes) bool { return true }))
+	require.NoError(t, err)
+	require.Positive(t, measured.Took)
+}
