@@ -30,6 +30,7 @@ const (
 type feltReport struct {
 	Pages map[string]float64 `json:"pages,omitempty"` // seconds per row by dataset and where it is read (load.At), the lower quartile since the last report
 	Reads map[string]int64   `json:"reads"`           // statements sent so far, by source or replica
+	Busy  float64            `json:"busy,omitempty"`  // guard.Busy.Times since the last report
 }
 
 // felt collects what this pod's slots feel, and as the leader's feeds the watch with what all pods report.
@@ -38,6 +39,7 @@ type felt struct {
 
 	mu    sync.Mutex
 	pages map[string][]float64 // seconds per row of each page since the last report
+	busy  guard.Busy           // of the same pages
 	reads map[string]guard.Reads
 }
 
@@ -52,6 +54,7 @@ func (f *felt) page(r load.PageRead, trip time.Duration) {
 		f.pages = map[string][]float64{}
 	}
 	f.pages[r.At()] = append(f.pages[r.At()], guard.PageCost(r.Time, trip, r.Rows))
+	f.busy = f.busy.Page(r.Time, r.Had, trip)
 }
 
 // run reports until the context ends.
@@ -87,7 +90,8 @@ func (f *felt) report() feltReport {
 	for dataset, times := range f.pages {
 		r.Pages[dataset] = quick(times)
 	}
-	f.pages = nil
+	r.Busy = f.busy.Times()
+	f.pages, f.busy = nil, guard.Busy{}
 	for name, server := range f.app.servers() {
 		r.Reads[name] = f.ours(name, server)
 	}
@@ -107,19 +111,21 @@ func (f *felt) ours(name string, server *source.Source) int64 {
 // nobody else reads.
 func (f *felt) feel(ctx context.Context, pods []string) (alone []string) {
 	reports := f.reports(ctx, pods)
-	pages := map[string][]float64{}
+	pages, busy := map[string][]float64{}, []float64(nil)
 	for _, r := range reports {
+		if r.Busy > 0 {
+			busy = append(busy, r.Busy)
+		}
 		for dataset, cost := range r.Pages {
 			pages[dataset] = append(pages[dataset], cost)
 		}
 	}
 	now := time.Now()
+	if len(busy) > 0 {
+		f.observe(guard.PodsBusy(f.app.cfg.Pace.PodsBusy), median(busy), now)
+	}
 	for dataset, costs := range pages {
-		g := guard.PageTime(dataset, f.app.cfg.Guard.PageTime)
-		if !f.app.feelings.Observe(g.Name, median(costs), now) {
-			f.app.feelings.Add(g, nil)
-			f.app.feelings.Observe(g.Name, median(costs), now)
-		}
+		f.observe(guard.PageTime(dataset, f.app.cfg.Guard.PageTime), median(costs), now)
 	}
 	servers := f.app.servers()
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
@@ -128,6 +134,14 @@ func (f *felt) feel(ctx context.Context, pods []string) (alone []string) {
 		}
 	}
 	return alone
+}
+
+// observe tells the watch, which learns of a signal when there is first something to tell.
+func (f *felt) observe(g *guard.Gauge, value float64, now time.Time) {
+	if !f.app.feelings.Observe(g.Name, value, now) {
+		f.app.feelings.Add(g, nil)
+		f.app.feelings.Observe(g.Name, value, now)
+	}
 }
 
 // crowd looks whether others read more from a server than they use to, and says whether they read nothing at all.

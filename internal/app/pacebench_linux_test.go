@@ -289,20 +289,20 @@ func (b *bench) taskset(cores, pid string) {
 // configure writes the configuration of a cell, whose width stands whatever the servers say; width 0 is the controller with its defaults.
 func (b *bench) configure(width, page int) {
 	policy := fmt.Sprintf("  page_rows: %d\n  page_rows_min: %d\n  page_rows_max: %d\n", page, page, page)
-	slots, crowd := fmt.Sprintf("width: {min: %d, max: %d, max_per_pod: 32}\nguard:\n", width, width), "0"
+	slots, own := fmt.Sprintf("width: {min: %d, max: %d, max_per_pod: 32}\nguard:\n", width, width), "crowd: 0, pods_busy: 0"
 	for _, signal := range []string{"page_time", "canary", "mysql_threads_running", "mysql_connections", "redis_latency", "redis_memory", "redis_evictions", "redis_blocked_clients"} {
 		slots += "  " + signal + ": {hold: 0, shrink: 0, stop: 0}\n" // whatever they do to the servers
 	}
 	if width == 0 {
-		policy, slots, crowd = "", "width: {min: 1, max: 64, max_per_pod: 32}\n", "1.7"
+		policy, slots, own = "", "width: {min: 1, max: 64, max_per_pod: 32}\n", "crowd: 1.7"
 	}
 	b.config = filepath.Join(b.t.TempDir(), "bench.yaml")
 	require.NoError(b.t, os.WriteFile(b.config, []byte(fmt.Sprintf(
 		"queue: {url: %q}\ncache: {url: %q}\nledger: {dsn: %q}\nsources: {main: {dsn: %q, canary: \"SELECT nickname FROM live_users WHERE shop_id = 1 AND user_id = 77\"}}\n"+
-			"%shttp: {listen: \"127.0.0.1:0\"}\npace: {margin: 1s, crowd: %s}\npolicy:\n  ready_before: 1s\n  pod_dead: 5s\n%s"+
+			"%shttp: {listen: \"127.0.0.1:0\"}\npace: {margin: 1s, %s}\npolicy:\n  ready_before: 1s\n  pod_dead: 5s\n%s"+
 			"datasets:\n  - name: users\n    table: live_users\n    shop: shop_id\n    by: [user_id]\n    key: user:{shop}:{user_id}\n    value: json\n"+
 			"    columns: [user_id, nickname, avatar, level, balance, points, tags, note, city, created_at, updated_at]\n",
-		b.queueServer.URL, b.cacheServer.URL, b.ledgerDSN, b.db.DSN, slots, crowd, policy)), 0o600))
+		b.queueServer.URL, b.cacheServer.URL, b.ledgerDSN, b.db.DSN, slots, own, policy)), 0o600))
 }
 
 // result is what a cell gave, with the surge if there was one.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -187,7 +188,7 @@ func (l *liveLoad) send(to *liveServer) {
 
 func (l *liveLoad) receive(c *liveConn, buf, control []byte) {
 	n, told, _, _, err := unix.Recvmsg(c.fd, buf, control, 0)
-	if err == syscall.EAGAIN || err == syscall.EINTR {
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR) {
 		return
 	}
 	c.answer = append(c.answer, buf[:max(n, 0)]...)

@@ -15,6 +15,7 @@ const (
 	minPageSize = 64 << 10 // bytes; smaller pages cost more round trips than rows
 	maxHeadroom = 10
 	minCrowd    = 1.2
+	minPodsBusy = 2
 	minHashKey  = 16                   // bytes
 	maxTries    = 100                  // attempts of a unit
 	maxAhead    = 366 * 24 * time.Hour // asynq keeps what is scheduled in Redis until then
@@ -38,6 +39,9 @@ func (p *problems) policy(c Config) {
 	p.duration("pace.margin", c.Pace.Margin, 0, true)
 	if c.Pace.Headroom < 1 || c.Pace.Headroom > maxHeadroom {
 		p.add("pace.headroom", fmt.Sprintf("is %g", c.Pace.Headroom), "1.25 is usual: a quarter more slots than are needed; 1 to 10 is possible")
+	}
+	if c.Pace.PodsBusy != 0 && !(c.Pace.PodsBusy >= minPodsBusy) {
+		p.add("pace.pods_busy", fmt.Sprintf("is %g", c.Pace.PodsBusy), "8 is usual; from 2 on, for encoding the rows takes its time too; 0: never")
 	}
 	if c.Pace.Crowd != 0 && !(c.Pace.Crowd >= minCrowd) {
 		p.add("pace.crowd", fmt.Sprintf("is %g", c.Pace.Crowd), "1.7 is usual; from 1.2 on, for a load wavers; 0: never")

@@ -48,6 +48,7 @@ type Gauge struct {
 	Limits Limits
 	Own    bool                       // the signal is made by our own work, and silent without it; nobody waits for it
 	Keep   bool                       // it tells of others' load: what it stops keeps its width
+	Pods   bool                       // it tells of our own pods, and of no server
 	Above0 bool                       // zero cannot be true, as for a latency
 	Show   func(value float64) string // for people; default %.3g
 	Base   Baseline                   // kept over restarts, if the caller stores it
@@ -115,7 +116,7 @@ func (g *Gauge) Value() (float64, time.Time) { return g.value, g.seen }
 
 // Judge is the signal's verdict now.
 func (g *Gauge) Judge(now time.Time) Verdict {
-	v := Verdict{Zone: g.zone, Factor: 1, Signal: g.Name, At: g.seen, Keep: g.Keep}
+	v := Verdict{Zone: g.zone, Factor: 1, Signal: g.Name, At: g.seen, Keep: g.Keep, Pods: g.Pods}
 	if silent := g.silent(now); silent != "" {
 		v.Reason, v.Blind = silent, true
 		switch {

@@ -56,6 +56,7 @@ type Verdict struct {
 	At     time.Time `json:"at"`     // of the value
 	Blind  bool      `json:"blind"`  // it is not the value that says so but that there is none
 	Keep   bool      `json:"keep"`   // it is not our doing: a stop keeps the width, which goes on when it is over
+	Pods   bool      `json:"pods"`   // it tells of our own pods, and of no server
 }
 
 // Bounds of a factor: a shrink is worth its disturbance, and leaves enough to see whether it helped.
@@ -64,19 +65,32 @@ const (
 	MaxFactor = 0.8
 )
 
-// Worst is the verdict over all signals: the worst zone, of several shrinks the sharpest, what was seen before what was
+// Worst is the verdict over all signals of the servers: the worst zone, of several shrinks the sharpest, what was seen before what was
 // not, of equals the first. Nothing watched means that nothing speaks against growing.
 func Worst(verdicts []Verdict) Verdict {
-	worst := Verdict{Zone: Grow, Factor: 1, Reason: "no signal is watched"}
-	for i, v := range verdicts {
-		if i == 0 || worse(v, worst) {
+	worst, n := Verdict{Zone: Grow, Factor: 1, Reason: "no signal is watched"}, 0
+	for _, v := range verdicts {
+		if v.Pods {
+			continue
+		}
+		if n++; n == 1 || worse(v, worst) {
 			worst = v
 		}
 	}
-	if worst.Zone == Grow && len(verdicts) > 0 {
-		worst = Verdict{Zone: Grow, Factor: 1, At: worst.At, Reason: fmt.Sprintf("%d of %d signals are well", len(verdicts), len(verdicts))}
+	if worst.Zone == Grow && n > 0 {
+		worst = Verdict{Zone: Grow, Factor: 1, At: worst.At, Reason: fmt.Sprintf("%d of %d signals are well", n, n)}
 	}
 	return worst
+}
+
+// OfPods says why our own pods should not get more to do; "" if they may.
+func OfPods(verdicts []Verdict) string {
+	for _, v := range verdicts {
+		if v.Pods && v.Zone > Grow {
+			return v.Reason
+		}
+	}
+	return ""
 }
 
 func worse(v, than Verdict) bool {

@@ -110,6 +110,7 @@ type PageRead struct {
 	// Time is from the statement until the kernel had the last row (source.Page.Took), so that what we wait for a processor is no part of it;
 	// where that is not known, until we had it.
 	Time time.Duration
+	Had  time.Duration // until we had the last row, the encoding of the rows as they came included
 }
 
 // At names a dataset where it is read: replicas are other servers, and what a page takes there says nothing of its source.

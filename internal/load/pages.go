@@ -108,7 +108,7 @@ func (r *reading) readInto(ctx context.Context, p *page, rows, most int) {
 	}
 	bytes := p.batch.Bytes() - before
 	if r.Sizes != nil && !measured {
-		r.Sizes.Read(PageRead{Dataset: spec.Name, Replica: r.replica, Rows: got.Rows, Bytes: bytes, Time: min(cmp.Or(got.Took, took), took)})
+		r.Sizes.Read(PageRead{Dataset: spec.Name, Replica: r.replica, Rows: got.Rows, Bytes: bytes, Time: min(cmp.Or(got.Took, took), took), Had: took})
 	}
 	r.limit = fitting(got.Rows, bytes, r.Limits.PageBytes)
 }

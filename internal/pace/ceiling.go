@@ -46,6 +46,9 @@ func ceiling(s State, in Input, w config.Width) (int, string) {
 	if s.Limit > 0 && s.Limit < c {
 		c, binds = s.Limit, BindsGuard
 	}
+	if in.Busy != "" && s.Width < c {
+		c, binds = s.Width, BindsPods
+	}
 	return c, binds
 }
 

@@ -93,3 +93,18 @@ func TestPodsAreWantedByTheNeedUnlessTheDatabaseBinds(t *testing.T) {
 	want()
 	require.Equal(t, 1, want())
 }
+
+func TestBusyPodsWantMore(t *testing.T) {
+	t.Parallel()
+	in := Input{Now: noon, Guard: green, Bounds: config.Width{Min: 1, Max: 64, MaxPerPod: 32}, Pods: 2, Demand: Demand{Slots: 5}, Busy: "pods_busy 9 >= 8"}
+	for _, c := range []struct {
+		slots float64
+		width int
+		want  int
+	}{{5, 4, 3}, {40, 4, 4}, {4, 4, 1}, {3, 4, 1}} {
+		in.Demand.Slots = c.slots
+		s, r := Next(State{Width: c.width}, in)
+		_, n := PodsWanted(s, in, r)
+		require.Equal(t, c.want, n, c)
+	}
+}

@@ -172,7 +172,7 @@ func (l *Loop) Once(ctx context.Context) error {
 	}
 	l.pods, l.hand = pods, in.Override
 	verdicts := l.Watch.Judge(time.Now())
-	in.Guard = guard.Worst(verdicts)
+	in.Guard, in.Busy = guard.Worst(verdicts), guard.OfPods(verdicts)
 	was, stopped := l.state.Width, l.state.Stopped
 	var r Result
 	l.state, r = Next(l.state, in)
@@ -274,7 +274,7 @@ func (l *Loop) tell(ctx context.Context, in Input, r Result) {
 
 var remedies = map[string]string{
 	BindsMax:   "raise width.max, or announce earlier",
-	BindsPods:  "add pods, or raise width.max_per_pod",
+	BindsPods:  "add pods, give them more processors, or raise width.max_per_pod: the reason of the width says which",
 	BindsGuard: "more pods do not help: the servers carry no more now; a later broadcast or a faster server does",
 }
 

@@ -30,6 +30,8 @@ func reason(s State, in Input, r Result, hand *Override, why string) string {
 		text = fmt.Sprintf("%d is what the servers bear now, %d wanted (%s): %s", r.Width, r.Wanted, need, in.Guard.Reason)
 	case r.Bound && r.Binds == BindsGuard:
 		text = fmt.Sprintf("%d is what the servers bore, %d wanted (%s); more is tried when all has been well for a while", r.Width, r.Wanted, need)
+	case r.Bound && r.Binds == BindsPods && in.Busy != "":
+		text = fmt.Sprintf("%d is what %d pods carry, %d wanted (%s): %s", r.Width, max(in.Pods, 1), r.Wanted, need, in.Busy)
 	case r.Bound && r.Binds == BindsPods:
 		text = fmt.Sprintf("%d is what %d pods carry, %d wanted (%s)", r.Width, max(in.Pods, 1), r.Wanted, need)
 	case r.Bound:

@@ -68,6 +68,10 @@ var claims = []struct {
 	{regexp.MustCompile(`^(\d+), growing to (\d+): `), func(d decision, n []int) bool {
 		return n[1] == d.target() && n[1] > n[0] && n[0] > d.was && d.in.Guard.Zone == guard.Grow
 	}},
+	{regexp.MustCompile(`^(\d+) is what (\d+) pods carry, (\d+) wanted \(.*\): pods_busy 9 >= 8`), func(d decision, n []int) bool {
+		most := n[1] * max(d.in.Bounds.MaxPerPod, 1)
+		return n[1] == max(d.in.Pods, 1) && (n[0] == d.was || n[0] == most) && n[0] <= most && n[2] == d.r.Wanted && n[2] > n[0] && !d.pinned()
+	}},
 	{regexp.MustCompile(`^(\d+) is what (\d+) pods carry, (\d+) wanted`), func(d decision, n []int) bool {
 		return n[1] == max(d.in.Pods, 1) && n[0] == n[1]*max(d.in.Bounds.MaxPerPod, 1) && n[2] == d.r.Wanted && n[2] > n[0]
 	}},
@@ -114,6 +118,8 @@ func TestEveryReasonIsTrue(t *testing.T) {
 				if o := l.input.Override; o != nil {
 					o.Until, o.Who, o.Why = l.now.Add(30*time.Second), "ann", "because"
 				}
+			case 9:
+				l.input.Busy = rapid.SampledFrom([]string{"", "pods_busy 9 >= 8"}).Draw(t, "busy")
 			case 8:
 				l.now = l.now.Add(time.Duration(rapid.IntRange(0, 400).Draw(t, "pass")) * time.Second)
 			}

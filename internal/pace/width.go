@@ -31,6 +31,7 @@ type Input struct {
 	Now      time.Time
 	Demand   Demand
 	Guard    guard.Verdict
+	Busy     string // why the pods should not get more to do; "": they may
 	Bounds   config.Width
 	Pods     int // that live; less than 1 counts as 1
 	Override *Override
@@ -77,12 +78,15 @@ type Result struct {
 //
 // The width grows by a quarter per decision and shrinks at once. It does not swing: between the value at which the guard
 // lets it grow and the one at which it shrinks there is a zone in which it stays, and growth in small steps ends there; what
-// was too much is remembered and tried again at waits that double; a need that falls is followed when it has been lower
+// was too much is remembered and tried again at waits that double; it does not grow while the pods have all they can do; a need that falls is followed when it has been lower
 // for a minute, or is lower by half.
 //
 // The guard is stronger than a pin; a pin is stronger than the need.
 func Next(s State, in Input) (State, Result) {
 	w, hand := bounds(in)
+	if hand != nil && hand.Pin > 0 { // people may know better what pods do
+		in.Busy = ""
+	}
 	s.Width = min(max(s.Width, w.Min), w.Max)
 	if s.Limit > 0 { // which another minimum has left
 		s.Limit = max(s.Limit, w.Min)

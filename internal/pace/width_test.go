@@ -105,6 +105,28 @@ func TestTheGuardShrinksAtOnceAndTheCeilingIsRemembered(t *testing.T) {
 	require.True(t, l.last.Bound)
 }
 
+func TestPodsThatHaveAllTheyCanDoGetNoMore(t *testing.T) {
+	t.Parallel()
+	l := newLaw(20)
+	l.run(4)
+	l.input.Busy = "pods_busy 9 >= 8"
+	require.Equal(t, slices.Repeat([]int{5}, 100), l.run(100))
+	require.True(t, l.last.Bound)
+	require.Equal(t, BindsPods, l.last.Binds)
+	require.Equal(t, "5 is what 2 pods carry, 20 wanted (so much is due): pods_busy 9 >= 8", l.last.Reason)
+	require.Zero(t, l.state.Limit, "the servers have said nothing")
+	l.input.Demand.Slots = 3
+	l.run(200)
+	require.Equal(t, 3, l.last.Width, "less is needed")
+	require.False(t, l.last.Bound)
+	l.input.Demand.Slots = 20
+	l.input.Override = &Override{Pin: 12, Until: l.now.Add(time.Hour), Who: "ann", Why: "because"}
+	l.run(20)
+	require.Equal(t, 12, l.last.Width, "people may know better")
+	l.input.Override, l.input.Busy = nil, ""
+	require.Equal(t, []int{15, 18, 20}, l.run(3))
+}
+
 func TestHoldHolds(t *testing.T) {
 	t.Parallel()
 	l := newLaw(40)

@@ -31,33 +31,47 @@ func NewPinger(of redis.UniversalClient) *Pinger { return &Pinger{of: of, nodes:
 func (p *Pinger) Ping(ctx context.Context) (time.Duration, error) {
 	switch of := p.of.(type) {
 	case *redis.ClusterClient:
-		var mu sync.Mutex
-		slowest, known := time.Duration(0), true
-		err := of.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
-			took, err := p.node(node).ping(ctx)
-			mu.Lock()
-			defer mu.Unlock()
-			slowest, known = max(slowest, took), known && took > 0
-			return err
-		})
-		if !known {
-			slowest = 0
-		}
-		return slowest, err
+		return p.masters(ctx, of)
 	case *redis.Client:
 		return p.node(of).ping(ctx)
 	}
 	return 0, p.of.Ping(ctx).Err()
 }
 
+// masters asks all masters at once, and lets go of servers that are none any more.
+func (p *Pinger) masters(ctx context.Context, of *redis.ClusterClient) (slowest time.Duration, err error) {
+	var mu sync.Mutex
+	known, seen := true, map[string]bool{}
+	err = of.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+		took, err := p.node(node).ping(ctx)
+		mu.Lock()
+		defer mu.Unlock()
+		seen[node.Options().Addr] = true
+		slowest, known = max(slowest, took), known && took > 0
+		return err
+	})
+	if !known {
+		slowest = 0
+	}
+	if err != nil {
+		return 0, err
+	}
+	return slowest, p.keep(seen)
+}
+
 // Close closes the connections.
-func (p *Pinger) Close() (err error) {
+func (p *Pinger) Close() error { return p.keep(nil) }
+
+// keep closes the connections to all servers but these.
+func (p *Pinger) keep(these map[string]bool) (err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, n := range p.nodes {
-		err = errors.Join(err, n.client.Close())
+	for addr, n := range p.nodes {
+		if !these[addr] {
+			err = errors.Join(err, n.client.Close())
+			delete(p.nodes, addr)
+		}
 	}
-	p.nodes = map[string]*pinged{}
 	return err
 }
 

@@ -3,6 +3,7 @@
 package stamp
 
 import (
+	"errors"
 	"net"
 	"syscall"
 	"time"
@@ -48,5 +49,9 @@ func (c *Conn) Took(since time.Time) time.Duration {
 
 // SyscallConn implements syscall.Conn: drivers look whether a server has closed a connection that waits.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
-	return c.Conn.(syscall.Conn).SyscallConn()
+	of, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return of.SyscallConn()
 }
