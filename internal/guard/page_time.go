@@ -10,7 +10,7 @@ import (
 // PageTime is the time of a page of our own per row, against what it costs when the server is quiet: what a slot feels is
 // what the live load feels. It is the fastest signal there is and costs nothing to read. One gauge per dataset, fed with
 // the median over the pods of the lower quartiles of their pages since the last observation: one slow page, or pod, is noise, and what
-// slows a server down no page is without. It is silent when nothing is loaded, and of pods whose own machine is full.
+// slows a server down no page is without. It is silent when nothing is loaded.
 func PageTime(dataset string, zones config.Zones) *Gauge {
 	return &Gauge{
 		Name: "page_time{" + dataset + "}", Own: true, Above0: true, Limits: limits(zones, Limits{Times: true, Smooth: 0.3}),

@@ -68,7 +68,8 @@ func Share(p *Published, heard, now time.Time, self string, w config.Width) (slo
 const podsDown = 10 * time.Minute
 
 // PodsWanted is how many pods the width wants: what it is when the ceiling of the database binds (more pods would sit
-// idle), and what the need asks for when it is the pods that bind: of pods that are busy up to twice as many. More are asked for at once, fewer after ten minutes.
+// idle), and what the need asks for when it is the pods that bind: of pods that are busy up to twice as many.
+// More are asked for at once, fewer after ten minutes.
 // It never says 0: who announces broadcasts must find somebody.
 func PodsWanted(s State, in Input, r Result) (State, int) {
 	w, _ := bounds(in)

@@ -78,8 +78,8 @@ type Result struct {
 //
 // The width grows by a quarter per decision and shrinks at once. It does not swing: between the value at which the guard
 // lets it grow and the one at which it shrinks there is a zone in which it stays, and growth in small steps ends there; what
-// was too much is remembered and tried again at waits that double; it does not grow while the pods have all they can do; a need that falls is followed when it has been lower
-// for a minute, or is lower by half.
+// was too much is remembered and tried again at waits that double; a need that falls is followed when it has been lower
+// for a minute, or is lower by half. It does not grow while the pods have all they can do.
 //
 // The guard is stronger than a pin; a pin is stronger than the need.
 func Next(s State, in Input) (State, Result) {
