@@ -32,6 +32,12 @@ func (o *turned) Off(context.Context) (map[string]*ledger.OffError, error) {
 	return o.off, o.err
 }
 
+func (o *turned) asked() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.n
+}
+
 func (o *turned) set(off map[string]*ledger.OffError, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -78,9 +84,9 @@ func TestWhatIsDoneForAShopIsBrokenOffWhenItIsSwitchedOff(t *testing.T) {
 		require.LessOrEqual(t, time.Since(begun), 11*time.Second+250*time.Millisecond)
 		require.ErrorIs(t, w.Enter(t.Context(), "1001", func(context.Context) error { return errors.New("was begun") }), error(why))
 		other.Wait()
-		asked := off.n
+		asked := off.asked()
 		time.Sleep(time.Minute)
-		require.Equal(t, asked, off.n, "who does nothing asks nothing")
+		require.Equal(t, asked, off.asked(), "who does nothing asks nothing")
 	})
 }
 
