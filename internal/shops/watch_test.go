@@ -84,6 +84,7 @@ func TestWhatIsDoneForAShopIsBrokenOffWhenItIsSwitchedOff(t *testing.T) {
 		require.LessOrEqual(t, time.Since(begun), 11*time.Second+250*time.Millisecond)
 		require.ErrorIs(t, w.Enter(t.Context(), "1001", func(context.Context) error { return errors.New("was begun") }), error(why))
 		other.Wait()
+		synctest.Wait() // a look may begin in the moment in which the work ends
 		asked := off.asked()
 		time.Sleep(time.Minute)
 		require.Equal(t, asked, off.asked(), "who does nothing asks nothing")
