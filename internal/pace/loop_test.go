@@ -343,6 +343,30 @@ func TestASignalThatStopsIsObeyedBetweenTwoDecisionsAndLevelsAreKept(t *testing.
 	require.Contains(t, string(c.levels), `"redis_latency{cache}":{"value":0.00`)
 }
 
+func TestBusyPodsHoldTheWidthAndMoreOfThemAreWanted(t *testing.T) {
+	t.Parallel()
+	c := evening()
+	l := newLoop(c)
+	l.Watch.Add(guard.PodsBusy(8), nil)
+	var p Published
+	for range 3 {
+		l.Watch.Observe("pods_busy", 2, time.Now())
+		p = c.tick(t, l)
+	}
+	grown := p.Result.Width
+	require.Greater(t, grown, 1)
+	for range 10 { // the average rises
+		l.Watch.Observe("pods_busy", 20, time.Now())
+	}
+	for range 10 {
+		p = c.tick(t, l)
+	}
+	require.Equal(t, grown, p.Result.Width)
+	require.Equal(t, BindsPods, p.Result.Binds)
+	require.Contains(t, p.Result.Reason, "pods_busy")
+	require.Greater(t, p.State.PodsAsked, len(p.Pods))
+}
+
 func TestAHandOnTheWidthIsFeltBetweenTwoDecisions(t *testing.T) {
 	t.Parallel()
 	c := evening()

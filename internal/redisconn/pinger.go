@@ -111,7 +111,9 @@ func (n *pinged) ping(ctx context.Context) (time.Duration, error) {
 
 // dial is go-redis' own, with the stamps below what TLS makes of the bytes.
 func (n *pinged) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	conn, err := (&net.Dialer{Timeout: n.client.Options().DialTimeout}).DialContext(ctx, network, addr)
+	ctx, cancel := context.WithTimeout(ctx, n.client.Options().DialTimeout) // of the handshake too
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}

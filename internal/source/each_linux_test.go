@@ -15,11 +15,9 @@ func TestAPagesTimeIsTheServersAndNotItsReaders(t *testing.T) {
 	e := newEnv(t, "CREATE TABLE u (shop INT NOT NULL, id INT NOT NULL, PRIMARY KEY (shop, id))", "INSERT INTO u SELECT 1, seq FROM seq_1_to_100")
 	u := e.bind(t, dataset.Spec{Name: "u", Table: "u", Shop: "shop", By: []string{"id"}, Columns: []string{"id"}, Key: "u:{shop}:{id}"})
 	const slow = 300 * time.Millisecond
-	var page Page
 	require.Eventually(t, func() bool { // the kernel begins to stamp a moment after it was asked to
 		seen := 0
-		var err error
-		page, err = u.ReadPage(t.Context(), "1", "", "", 50, visitor(func([]sql.RawBytes) bool {
+		page, err := u.ReadPage(t.Context(), "1", "", "", 50, visitor(func([]sql.RawBytes) bool {
 			if seen++; seen == 10 {
 				time.Sleep(slow) // the rest is here long since
 			}
@@ -27,9 +25,8 @@ func TestAPagesTimeIsTheServersAndNotItsReaders(t *testing.T) {
 		}))
 		require.NoError(t, err)
 		require.Equal(t, 50, page.Rows)
-		return page.Took > 0
+		return page.Took > 0 && page.Took < slow/2 // once: the server may have waited for a processor
 	}, time.Minute, time.Millisecond)
-	require.Less(t, page.Took, slow/2)
 	measured, _, err := u.MeasurePage(t.Context(), "1", "", "", 50, visitor(func([]sql.RawBytes) bool { return true }))
 	require.NoError(t, err)
 	require.Positive(t, measured.Took)

@@ -32,20 +32,19 @@ func TestWhatOneWaitsForItselfIsNotTheAnswersTime(t *testing.T) {
 	ours, theirs := dialled(t)
 	require.Zero(t, ours.Took(time.Time{}), "nothing was asked")
 	go func() { _, _ = io.Copy(theirs, theirs) }()
-	var took time.Duration
+	const slow = 300 * time.Millisecond
 	began := time.Now()
 	// The kernel begins to stamp what comes a moment after the first socket has asked for it.
 	require.Eventually(t, func() bool {
 		_, err := ours.Write([]byte("abcd"))
 		require.NoError(t, err)
 		require.Zero(t, ours.Took(began), "there is no answer")
-		time.Sleep(300 * time.Millisecond) // as for want of a processor
+		time.Sleep(slow) // as for want of a processor
 		_, err = io.ReadFull(ours, make([]byte, 4))
 		require.NoError(t, err)
-		took = ours.Took(began)
-		return took > 0
+		took := ours.Took(began)
+		return took > 0 && took < slow/2 // once: the other end may have waited for a processor
 	}, time.Minute, time.Millisecond)
-	require.Less(t, took, 200*time.Millisecond)
 	require.Zero(t, ours.Took(time.Now()), "nothing was asked since")
 }
 
