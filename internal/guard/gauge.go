@@ -30,6 +30,8 @@ const (
 	Release = 30 * time.Second
 	// relief is how much better than a threshold a value must be to leave its zone.
 	relief = 0.9
+	// near is the part of its least threshold from which on a value is near it.
+	near = 0.5
 	// outlier is how many times the worst threshold a value counts in the average at most. Of an average by 0.3, as of the signals that
 	// are times, that is too little for one value to stop anything from the usual level, and enough for two: a page that a busy machine
 	// has held up for 50 ms stopped all work for Release.
@@ -137,6 +139,7 @@ func (g *Gauge) Judge(now time.Time) Verdict {
 		v.Reason = fmt.Sprintf("%s %s: its baseline is being learned (%d of %d samples)", g.Name, g.show(g.value), g.Base.Samples, Learned)
 		return v
 	}
+	v.Near = g.value > near*g.limit(g.first()) && g.limit(g.first()) > 0
 	limit := g.limit(g.zone)
 	switch {
 	case g.zone == Grow && g.limit(g.first()) == 0:

@@ -49,6 +49,9 @@ func ceiling(s State, in Input, w config.Width) (int, string) {
 	if in.Busy != "" && s.Width < c {
 		c, binds = s.Width, BindsPods
 	}
+	if enough := max(s.Gain.Enough, w.Min); s.Gain.Enough > 0 && enough < c {
+		c, binds = enough, BindsPods
+	}
 	return c, binds
 }
 

@@ -47,12 +47,18 @@ func Listen(ctx context.Context, w *guard.Watch) {
 	}
 }
 
+// Felt is what the pods report besides what the watch is fed with.
+type Felt struct {
+	Alone []string // sources that nobody else reads, in order
+	Done  float64  // bytes that were loaded since the last look
+}
+
 // Loop decides the width while its pod leads. A Loop is for one goroutine.
 type Loop struct {
 	Ledger  Ledger
 	Channel Channel
 	Watch   *guard.Watch
-	Feel    func(ctx context.Context, pods []string) (alone []string) // feeds Watch with what the pods report, and says which sources nobody else reads; nil: nothing
+	Feel    func(ctx context.Context, pods []string) Felt // feeds Watch with what the pods report; nil: nothing
 	Bounds  config.Width
 	Policy  Policy
 	PodDead time.Duration // policy.pod_dead
@@ -69,6 +75,8 @@ type Loop struct {
 	pods   []string         // that lived at the last decision
 	hand   *Override        // what somebody had set at the last decision
 	alone  []string         // sources that nobody else reads
+	done   float64          // bytes that were loaded since the last decision
+	at     time.Time        // of it, by the ledger's clock
 }
 
 const (
@@ -111,7 +119,8 @@ func (l *Loop) feel(ctx context.Context) bool {
 	if l.Feel != nil {
 		ctx, cancel := context.WithTimeout(ctx, guard.ReadTime)
 		defer cancel()
-		l.alone = l.Feel(ctx, l.pods)
+		felt := l.Feel(ctx, l.pods)
+		l.alone, l.done = felt.Alone, l.done+felt.Done
 	}
 	stop := guard.Worst(l.Watch.Judge(time.Now())).Zone == guard.Stop
 	return stop != l.state.Stopped || !slices.Equal(was, l.alone) || l.steered(ctx)
@@ -131,7 +140,7 @@ func (l *Loop) steered(ctx context.Context) bool {
 // begin takes the last leader's state over. Its own term is a time of the ledger's clock, which grows with each; it is 0 until
 // all was read.
 func (l *Loop) begin(ctx context.Context) error {
-	l.state, l.result, l.term = State{}, Result{}, 0
+	l.state, l.result, l.term, l.at = State{}, Result{}, 0, time.Time{}
 	now, err := l.Ledger.Now(ctx)
 	if err != nil {
 		return err
@@ -172,7 +181,11 @@ func (l *Loop) Once(ctx context.Context) error {
 	}
 	l.pods, l.hand = pods, in.Override
 	verdicts := l.Watch.Judge(time.Now())
-	in.Guard, in.Busy = guard.Worst(verdicts), guard.OfPods(verdicts)
+	in.Guard, in.Busy, in.Near = guard.Worst(verdicts), guard.OfPods(verdicts), guard.NearOfPods(verdicts)
+	if in.Done, l.done = l.done, 0; !l.at.IsZero() && l.Feel != nil {
+		in.For = max(in.Now.Sub(l.at), 0)
+	}
+	l.at = in.Now
 	was, stopped := l.state.Width, l.state.Stopped
 	var r Result
 	l.state, r = Next(l.state, in)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -316,10 +317,10 @@ func TestASignalThatStopsIsObeyedBetweenTwoDecisionsAndLevelsAreKept(t *testing.
 	l.Watch.Add(guard.RedisLatency("cache", config.Defaults().Guard.RedisLatency), nil)
 	took := 0.001
 	var asked, alone []string
-	l.Feel = func(_ context.Context, pods []string) []string {
+	l.Feel = func(_ context.Context, pods []string) Felt {
 		asked = pods
 		l.Watch.Observe("redis_latency{cache}", took, time.Now())
-		return alone
+		return Felt{Alone: alone}
 	}
 	require.False(t, l.feel(t.Context()))
 	alone = []string{"main"}
@@ -365,6 +366,36 @@ func TestBusyPodsHoldTheWidthAndMoreOfThemAreWanted(t *testing.T) {
 	require.Equal(t, BindsPods, p.Result.Binds)
 	require.Contains(t, p.Result.Reason, "pods_busy")
 	require.Greater(t, p.State.PodsAsked, len(p.Pods))
+}
+
+func TestTheLeaderTakesSlotsBackThatBringNothing(t *testing.T) {
+	t.Parallel()
+	c := evening()
+	l := newLoop(c)
+	l.Watch.Add(guard.PodsBusy(8), nil)
+	l.Feel = func(context.Context, []string) Felt { // two slots do all that can be done
+		width := 1
+		if c.published != nil {
+			width = c.published.Result.Width
+		}
+		return Felt{Done: 1e6 * float64(min(width, 2))}
+	}
+	tried := false
+	for c.published == nil || !strings.Contains(c.published.Result.Reason, "2 do as much as more did") {
+		require.Less(t, c.now, evening().now.Add(10*time.Minute))
+		l.Watch.Observe("pods_busy", 6, time.Now())
+		for range Tick / feelEvery {
+			l.feel(t.Context())
+		}
+		p := c.tick(t, l)
+		tried = tried || p.State.Gain.Trying > 0
+	}
+	require.True(t, tried)
+	require.Equal(t, 2, c.published.Result.Width)
+
+	next := newLoop(c)
+	next.Watch.Add(guard.PodsBusy(8), nil)
+	require.Equal(t, 2, c.tick(t, next).Result.Width, "the next leader knows")
 }
 
 func TestAHandOnTheWidthIsFeltBetweenTwoDecisions(t *testing.T) {

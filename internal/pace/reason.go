@@ -18,6 +18,8 @@ func reason(s State, in Input, r Result, hand *Override, why string) string {
 		text = fmt.Sprintf("stopped: %s", in.Guard.Reason)
 	case hand != nil && hand.Pause:
 		text = "paused"
+	case why == "trying":
+		text = fmt.Sprintf("%d for a moment, to see whether they do as much as %d: the pods are busy", r.Width, s.Gain.Above)
 	case why == "held":
 		text = fmt.Sprintf("%d, not growing to %d: %s", r.Width, min(r.Wanted, r.Ceiling), in.Guard.Reason)
 	case why == "near":
@@ -30,6 +32,8 @@ func reason(s State, in Input, r Result, hand *Override, why string) string {
 		text = fmt.Sprintf("%d is what the servers bear now, %d wanted (%s): %s", r.Width, r.Wanted, need, in.Guard.Reason)
 	case r.Bound && r.Binds == BindsGuard:
 		text = fmt.Sprintf("%d is what the servers bore, %d wanted (%s); more is tried when all has been well for a while", r.Width, r.Wanted, need)
+	case r.Bound && r.Binds == BindsPods && r.Ceiling == s.Gain.Enough:
+		text = fmt.Sprintf("%d do as much as more did, %d wanted (%s): the pods or their cache have all they can do", r.Width, r.Wanted, need)
 	case r.Bound && r.Binds == BindsPods && in.Busy != "":
 		text = fmt.Sprintf("%d is what %d pods carry, %d wanted (%s): %s", r.Width, max(in.Pods, 1), r.Wanted, need, in.Busy)
 	case r.Bound && r.Binds == BindsPods:

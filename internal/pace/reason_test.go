@@ -26,6 +26,7 @@ type decision struct {
 	spoken bool          // the guard has ever said less than grow of what it saw
 	calm   time.Duration // since it last did
 	limit  int           // before
+	gain   Gain          // before
 }
 
 func (d decision) target() int { return min(d.r.Wanted, d.r.Ceiling) }
@@ -67,6 +68,12 @@ var claims = []struct {
 	}},
 	{regexp.MustCompile(`^(\d+), growing to (\d+): `), func(d decision, n []int) bool {
 		return n[1] == d.target() && n[1] > n[0] && n[0] > d.was && d.in.Guard.Zone == guard.Grow
+	}},
+	{regexp.MustCompile(`^(\d+) for a moment, to see whether they do as much as (\d+): the pods are busy`), func(d decision, n []int) bool {
+		return n[0] < n[1] && n[1] == d.state.Gain.Above && (d.was == n[1] && d.in.Near || d.gain.Trying > 0 && d.was == n[0]) && n[0] < d.target() && d.hand == nil
+	}},
+	{regexp.MustCompile(`^(\d+) do as much as more did, (\d+) wanted \(.*\): the pods or their cache have all they can do`), func(d decision, n []int) bool {
+		return n[0] == d.state.Gain.Enough && n[0] == d.r.Ceiling && n[1] == d.r.Wanted && n[1] > n[0] && d.hand == nil && !d.in.Now.After(d.state.Gain.Until)
 	}},
 	{regexp.MustCompile(`^(\d+) is what (\d+) pods carry, (\d+) wanted \(.*\): pods_busy 9 >= 8`), func(d decision, n []int) bool {
 		most := n[1] * max(d.in.Bounds.MaxPerPod, 1)
@@ -118,15 +125,21 @@ func TestEveryReasonIsTrue(t *testing.T) {
 				if o := l.input.Override; o != nil {
 					o.Until, o.Who, o.Why = l.now.Add(30*time.Second), "ann", "because"
 				}
+			case 10:
+				l.input.Near, l.input.For = rapid.Bool().Draw(t, "near"), Tick
+				l.input.Done = rapid.SampledFrom([]float64{0, 1, 1, 5}).Draw(t, "done")
 			case 9:
 				l.input.Busy = rapid.SampledFrom([]string{"", "pods_busy 9 >= 8"}).Draw(t, "busy")
 			case 8:
 				l.now = l.now.Add(time.Duration(rapid.IntRange(0, 400).Draw(t, "pass")) * time.Second)
 			}
 			w, _ := bounds(Input{Now: l.now, Bounds: l.input.Bounds, Override: l.input.Override})
-			d := decision{was: min(max(l.state.Width, w.Min), w.Max), limit: l.state.Limit}
+			d := decision{was: min(max(l.state.Width, w.Min), w.Max), limit: l.state.Limit, gain: l.state.Gain}
 			l.run(1)
 			d.in, d.r, d.state = l.input, l.last, l.state
+			if was, is := d.gain, d.state.Gain; was.Trying > 0 && is.Trying == 0 && is.Waits > was.Waits { // a trial gave its slots back
+				d.was = was.Above
+			}
 			d.hand, d.most = inForce(l.input)
 			if g := d.in.Guard; g.Zone != guard.Grow && !g.Blind && (!g.Keep || g.Zone != guard.Stop) {
 				worse = d.in.Now

@@ -31,7 +31,10 @@ type Input struct {
 	Now      time.Time
 	Demand   Demand
 	Guard    guard.Verdict
-	Busy     string // why the pods should not get more to do; "": they may
+	Busy     string        // why the pods should not get more to do; "": they may
+	Near     bool          // they come near to that
+	Done     float64       // bytes that were loaded since the last decision
+	For      time.Duration // since it; 0: what was done is not known
 	Bounds   config.Width
 	Pods     int // that live; less than 1 counts as 1
 	Override *Override
@@ -57,6 +60,7 @@ type State struct {
 	PodsAsked int       `json:"pods_asked"` // PodsWanted's
 	PodsSince time.Time `json:"pods_since"`
 	Borne     Borne     `json:"borne"` // of this evening and those before
+	Gain      Gain      `json:"gain"`
 }
 
 // Result is a width and why it is that.
@@ -79,7 +83,8 @@ type Result struct {
 // The width grows by a quarter per decision and shrinks at once. It does not swing: between the value at which the guard
 // lets it grow and the one at which it shrinks there is a zone in which it stays, and growth in small steps ends there; what
 // was too much is remembered and tried again at waits that double; a need that falls is followed when it has been lower
-// for a minute, or is lower by half. It does not grow while the pods have all they can do.
+// for a minute, or is lower by half. It does not grow while the pods have all they can do, and slots that bring nothing are
+// taken back (Gain).
 //
 // The guard is stronger than a pin; a pin is stronger than the need.
 func Next(s State, in Input) (State, Result) {
@@ -93,6 +98,7 @@ func Next(s State, in Input) (State, Result) {
 	}
 	s = s.heed(in, w)
 	r := Result{Wanted: wanted(in, w, hand), least: w.Min}
+	s = s.weigh(in, w, hand, r.Wanted)
 	r.Ceiling, r.Binds = ceiling(s, in, w)
 	if r.Ceiling < r.Wanted {
 		r.Bound = true
@@ -128,6 +134,10 @@ func (s State) follow(in Input, target int, r Result, hand *Override) (State, st
 	case s.Stopped:
 		low(time.Time{}, 0)
 		return s, ""
+	case s.Gain.Trying > 0 && target > s.Gain.Trying:
+		low(time.Time{}, 0)
+		s.Width = s.Gain.Trying
+		return s, "trying"
 	case target == s.Width:
 		low(time.Time{}, 0)
 		return s, ""

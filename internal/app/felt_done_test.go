@@ -1,0 +1,43 @@
+package app
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/prewarm-go/prewarm/internal/load"
+)
+
+func TestWhatPodsHaveDoneIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	var f felt
+	now, pods := time.Now(), []string{"a", "b"}
+	since := func(done map[string]int64) float64 {
+		reports := map[string]feltReport{}
+		for pod, n := range done {
+			reports[pod] = feltReport{Done: n}
+		}
+		now = now.Add(feltEvery)
+		return f.doneSince(reports, pods, now)
+	}
+	require.Zero(t, since(map[string]int64{"a": 1000}), "they may have begun long ago")
+	require.InDelta(t, 10, since(map[string]int64{"a": 1010, "b": 500}), 0)
+	require.InDelta(t, 5, since(map[string]int64{"b": 505}), 0, "a's report is lost")
+	require.InDelta(t, 20, since(map[string]int64{"a": 1030, "b": 505}), 0)
+	require.Zero(t, since(map[string]int64{"a": 3, "b": 505}), "a pod of the same name began anew")
+	pods = []string{"b", "c"}
+	require.InDelta(t, 1, since(map[string]int64{"b": 506, "c": 1 << 40}), 0)
+	require.Len(t, f.seen, 2, "pods that are gone are forgotten")
+	now = now.Add(feltFor)
+	require.Zero(t, since(map[string]int64{"b": 900, "c": 1 << 41}), "somebody else has led meanwhile")
+}
+
+func TestSmallPagesCountAsDoneToo(t *testing.T) {
+	t.Parallel()
+	f := felt{app: &App{}}
+	f.page(load.PageRead{Dataset: "users", Rows: 2, Bytes: 100, Time: time.Millisecond, Had: time.Millisecond}, 0)
+	f.page(load.PageRead{Dataset: "users", Rows: 100, Bytes: 5000, Time: time.Millisecond, Had: time.Millisecond}, 0)
+	require.EqualValues(t, 5100+102*rowBytes, f.done)
+	require.Len(t, f.pages["users"], 1)
+}
