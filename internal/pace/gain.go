@@ -19,9 +19,11 @@ const (
 	gainLess = 0.4
 	// gainSame is how much of what more slots did is as much.
 	gainSame = 0.95
-	// gainAgain is how long what a trial has shown is believed, twice that after the next, and so on up to gainMost.
-	gainAgain = time.Minute
-	gainMost  = 16 * time.Minute
+	// gainAgain is how long what a trial has shown is believed, twice that after the next, and so on up to gainMost if it was in vain, and
+	// to gainStands if not: slots that brought nothing may be wanted for what comes next.
+	gainAgain  = time.Minute
+	gainStands = 4 * time.Minute
+	gainMost   = 16 * time.Minute
 )
 
 // Gain is what the law knows of what the last slots bring. On pods with full processors, or behind a cache that does all it can, each slot makes the
@@ -35,7 +37,7 @@ type Gain struct {
 	Trying int       `json:"trying"` // slots of the trial that runs; 0: none does
 	Above  int       `json:"above"`  // slots before it
 	Rate   float64   `json:"rate"`   // what they did, or those before the first of several trials, in bytes a second
-	Again  time.Time `json:"again"`  // no trial begins before
+	Again  time.Time `json:"again"`  // no trial begins before, but from Most
 	Waits  int       `json:"waits"`  // trials that were in vain, and times that Most were tried again
 
 	Width int           `json:"width"` // that is counted
@@ -45,13 +47,14 @@ type Gain struct {
 	For   time.Duration `json:"for"`   // in this time
 }
 
-// weigh is pure: what a decision's count tells. It ends and begins trials; one that shows that the slots were needed gives them back at once.
+// weigh is pure: what a decision's count tells. It ends and begins trials. One that shows that the slots were needed gives them back at once,
+// if the guard lets things grow.
 func (s State) weigh(in Input, w config.Width, hand *Override, wanted int) State {
 	g := &s.Gain
 	if hand != nil || in.Pods != g.Pods { // others carry it now, or people do what they like
 		*g = Gain{Pods: in.Pods}
 	}
-	if s.Stopped || in.Guard.Zone == guard.Shrink || wanted <= g.Trying {
+	if s.Stopped || in.Guard.Zone == guard.Shrink || wanted <= g.Trying || in.For > Silence {
 		g.Trying, g.Width = 0, 0
 		return s
 	}
@@ -59,7 +62,8 @@ func (s State) weigh(in Input, w config.Width, hand *Override, wanted int) State
 		if g.Enough, g.Raised = g.Most, !g.Raised; !g.Raised { // no trial has shown anything else
 			g.Enough = 0
 		}
-		g.Until, g.Waits = in.Now.Add(gainAgain), g.Waits+1
+		g.Until, g.Waits, g.Width = in.Now.Add(gainAgain), g.Waits+1, 0
+		return s
 	}
 	if s.Width != g.Width {
 		g.Width, g.Since, g.Done, g.For = s.Width, in.Now, 0, 0
@@ -78,15 +82,17 @@ func (s State) weigh(in Input, w config.Width, hand *Override, wanted int) State
 	switch {
 	case g.Trying > 0 && rate >= gainSame*g.Rate:
 		g.Enough, g.Most, g.Trying, g.Raised = g.Trying, g.Above, 0, false
-		g.Until = in.Now.Add(g.wait())
+		g.Until = in.Now.Add(g.wait(gainStands))
 	case g.Trying > 0:
-		s.Width, g.Trying = g.Above, 0
-		if g.Raised { // they bring something now
-			g.Enough, g.Raised = 0, false
+		if g.Trying = 0; in.Guard.Zone == guard.Grow {
+			s.Width = g.Above
 		}
-		g.Until = in.Now.Add(g.wait())
-		g.Again, g.Waits = g.Until, g.Waits+1
-	case in.Near && fewer < s.Width && wanted > fewer && !in.Now.Before(g.Again):
+		if g.Raised { // they bring something now: what was known is over
+			g.Enough, g.Raised, g.Waits = 0, false, 0
+		}
+		g.Until, g.Again = in.Now.Add(g.wait(gainStands)), in.Now.Add(g.wait(gainMost))
+		g.Waits++
+	case in.Near && fewer < s.Width && wanted > fewer && (g.Raised && s.Width == g.Enough || !g.Raised && !in.Now.Before(g.Again)):
 		if g.Width != g.Enough || g.Raised { // or trials that follow upon each other would lose a little each
 			g.Rate = rate
 		}
@@ -95,4 +101,6 @@ func (s State) weigh(in Input, w config.Width, hand *Override, wanted int) State
 	return s
 }
 
-func (g Gain) wait() time.Duration { return min(gainAgain<<min(max(g.Waits, 0), 10), gainMost) }
+func (g Gain) wait(most time.Duration) time.Duration {
+	return min(gainAgain<<min(max(g.Waits, 0), 10), most)
+}

@@ -137,7 +137,7 @@ func TestEveryReasonIsTrue(t *testing.T) {
 			d := decision{was: min(max(l.state.Width, w.Min), w.Max), limit: l.state.Limit, gain: l.state.Gain}
 			l.run(1)
 			d.in, d.r, d.state = l.input, l.last, l.state
-			if was, is := d.gain, d.state.Gain; was.Trying > 0 && is.Trying == 0 && is.Waits > was.Waits { // a trial gave its slots back
+			if was, is := d.gain, d.state.Gain; was.Trying > 0 && is.Trying == 0 && is.Waits > was.Waits && d.in.Guard.Zone == guard.Grow { // a trial gave its slots back
 				d.was = was.Above
 			}
 			d.hand, d.most = inForce(l.input)
