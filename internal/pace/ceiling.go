@@ -46,10 +46,10 @@ func ceiling(s State, in Input, w config.Width) (int, string) {
 	if s.Limit > 0 && s.Limit < c {
 		c, binds = s.Limit, BindsGuard
 	}
-	if in.Busy != "" && s.Width < c {
+	if in.Busy != "" && s.Width < c && s.Gain.Trying == 0 {
 		c, binds = s.Width, BindsPods
 	}
-	if enough := max(s.Gain.Enough, w.Min); s.Gain.Enough > 0 && enough < c {
+	if enough := s.Gain.Enough; enough >= w.Min && enough < c {
 		c, binds = enough, BindsPods
 	}
 	return c, binds

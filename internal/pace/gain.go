@@ -54,7 +54,7 @@ func (s State) weigh(in Input, w config.Width, hand *Override, wanted int) State
 	if hand != nil || in.Pods != g.Pods { // others carry it now, or people do what they like
 		*g = Gain{Pods: in.Pods}
 	}
-	if s.Stopped || in.Guard.Zone == guard.Shrink || wanted <= g.Trying || in.For > Silence {
+	if s.Stopped || in.Guard.Zone == guard.Shrink || wanted <= g.Trying || g.Trying < w.Min && g.Trying > 0 || in.For > Silence {
 		g.Trying, g.Width = 0, 0
 		return s
 	}

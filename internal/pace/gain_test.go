@@ -123,6 +123,26 @@ func TestMorePodsMayCarryMore(t *testing.T) {
 	require.Equal(t, 40, f.last.Width)
 }
 
+func TestWhatIsEnoughIsNotLessThanAMinimumThatIsNew(t *testing.T) {
+	t.Parallel()
+	f := newField(2)
+	f.run(100)
+	require.Equal(t, 2, f.state.Gain.Enough)
+	f.input.Bounds.Min = 4
+	f.run(2)
+	require.Equal(t, 6, f.last.Width)
+	require.Equal(t, "6, growing to 40: so much is due", f.last.Reason)
+
+	f = newField(2)
+	for f.state.Gain.Trying != 3 {
+		f.run(1)
+	}
+	f.input.Bounds.Min = 4
+	f.run(1)
+	require.Zero(t, f.state.Gain.Trying)
+	require.GreaterOrEqual(t, f.last.Width, 4)
+}
+
 func TestNothingIsTriedWhereNothingIsKnownOrThereIsRoom(t *testing.T) {
 	t.Parallel()
 	f := newField(1)

@@ -32,6 +32,8 @@ func reason(s State, in Input, r Result, hand *Override, why string) string {
 		text = fmt.Sprintf("%d is what the servers bear now, %d wanted (%s): %s", r.Width, r.Wanted, need, in.Guard.Reason)
 	case r.Bound && r.Binds == BindsGuard:
 		text = fmt.Sprintf("%d is what the servers bore, %d wanted (%s); more is tried when all has been well for a while", r.Width, r.Wanted, need)
+	case r.Bound && r.Binds == BindsPods && r.Ceiling == s.Gain.Enough && s.Gain.Raised:
+		text = fmt.Sprintf("%d, to see whether they still do no more than fewer did, %d wanted (%s)", r.Width, r.Wanted, need)
 	case r.Bound && r.Binds == BindsPods && r.Ceiling == s.Gain.Enough:
 		text = fmt.Sprintf("%d do as much as more did, %d wanted (%s): the pods or their cache have all they can do", r.Width, r.Wanted, need)
 	case r.Bound && r.Binds == BindsPods && in.Busy != "":

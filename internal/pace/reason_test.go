@@ -73,7 +73,10 @@ var claims = []struct {
 		return n[0] < n[1] && n[1] == d.state.Gain.Above && (d.was == n[1] && d.in.Near || d.gain.Trying > 0 && d.was == n[0]) && n[0] < d.target() && d.hand == nil
 	}},
 	{regexp.MustCompile(`^(\d+) do as much as more did, (\d+) wanted \(.*\): the pods or their cache have all they can do`), func(d decision, n []int) bool {
-		return n[0] == d.state.Gain.Enough && n[0] == d.r.Ceiling && n[1] == d.r.Wanted && n[1] > n[0] && d.hand == nil && !d.in.Now.After(d.state.Gain.Until)
+		return !d.state.Gain.Raised && n[0] == d.state.Gain.Enough && n[0] == d.r.Ceiling && n[1] == d.r.Wanted && n[1] > n[0] && d.hand == nil && !d.in.Now.After(d.state.Gain.Until)
+	}},
+	{regexp.MustCompile(`^(\d+), to see whether they still do no more than fewer did, (\d+) wanted \(.*\)`), func(d decision, n []int) bool {
+		return d.state.Gain.Raised && n[0] == d.state.Gain.Most && n[0] == d.r.Ceiling && n[1] == d.r.Wanted && n[1] > n[0] && d.hand == nil && !d.in.Now.After(d.state.Gain.Until)
 	}},
 	{regexp.MustCompile(`^(\d+) is what (\d+) pods carry, (\d+) wanted \(.*\): pods_busy 9 >= 8`), func(d decision, n []int) bool {
 		most := n[1] * max(d.in.Bounds.MaxPerPod, 1)

@@ -28,8 +28,8 @@ func Known(now time.Time, w config.Width, pods int, s State, r Result) Limits {
 	if s.Limit > 0 && r.Bound {
 		l.Ceiling = min(l.Ceiling, max(s.Limit, s.Knee))
 	}
-	if enough := s.Gain.Enough; enough > 0 {
-		l.Ceiling = min(l.Ceiling, max(enough, w.Min))
+	if enough := s.Gain.Enough; enough >= w.Min {
+		l.Ceiling = min(l.Ceiling, enough)
 	}
 	l.Ceiling = max(l.Ceiling, 1)
 	return l
