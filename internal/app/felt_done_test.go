@@ -4,9 +4,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/guard"
 	"github.com/prewarm-go/prewarm/internal/load"
+	"github.com/prewarm-go/prewarm/internal/testenv"
 )
 
 func TestWhatPodsHaveDoneIsCountedOnce(t *testing.T) {
@@ -31,6 +35,25 @@ func TestWhatPodsHaveDoneIsCountedOnce(t *testing.T) {
 	require.Len(t, f.seen, 2, "pods that are gone are forgotten")
 	now = now.Add(feltFor)
 	require.Zero(t, since(map[string]int64{"b": 900, "c": 1 << 41}), "somebody else has led meanwhile")
+}
+
+func TestTheLeaderHearsWhatPodsHaveDoneAndHowBusyTheyAre(t *testing.T) {
+	t.Parallel()
+	opts, err := redis.ParseURL(testenv.Redis(t).URL)
+	require.NoError(t, err)
+	client := redis.NewClient(opts)
+	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	a := &App{cfg: config.Defaults(), id: "a", queueDB: client, feelings: &guard.Watch{}}
+	f := felt{app: a}
+	heard := func() float64 {
+		f.page(load.PageRead{Dataset: "users", Rows: 100, Bytes: 5000, Time: 10 * time.Millisecond, Had: 60 * time.Millisecond}, 0)
+		require.NoError(t, f.tell(t.Context()))
+		return f.feel(t.Context(), []string{"a", "b"}).Done
+	}
+	require.Zero(t, heard())
+	require.InDelta(t, 5000+100*rowBytes, heard(), 0)
+	require.True(t, guard.NearOfPods(a.feelings.Judge(time.Now())))
+	require.Empty(t, guard.OfPods(a.feelings.Judge(time.Now())))
 }
 
 func TestSmallPagesCountAsDoneToo(t *testing.T) {

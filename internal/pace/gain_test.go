@@ -92,6 +92,24 @@ func TestATrialIsOverWhenTheServersSayNoOrPeopleOrFewerAreNeeded(t *testing.T) {
 	require.Zero(t, f.state.Gain.Trying)
 
 	f = trying()
+	f.input.Busy = "pods_busy 9 >= 8"
+	f.run(2)
+	require.Equal(t, "24 for a moment, to see whether they do as much as 40: the pods are busy", f.last.Reason)
+
+	f = trying()
+	f.useful = 1000 // 24 do less
+	for f.state.Gain.Trying > 0 {
+		f.input.Guard = guard.Verdict{Zone: guard.Hold, Factor: 1, Blind: true, Reason: "canary was not read yet"}
+		f.run(1)
+	}
+	require.Equal(t, 24, f.last.Width, "nothing grows on what is not known")
+
+	f = trying()
+	f.input.For = Silence + 1
+	f.run(1)
+	require.Zero(t, f.state.Gain.Trying, "the leader was frozen: what was done tells nothing")
+
+	f = trying()
 	f.input.Override = &Override{Pin: 33, Until: f.now.Add(time.Hour), Who: "ann", Why: "because"}
 	f.run(1)
 	require.Equal(t, 30, f.last.Width, "on its way")

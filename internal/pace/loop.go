@@ -50,7 +50,7 @@ func Listen(ctx context.Context, w *guard.Watch) {
 // Felt is what the pods report besides what the watch is fed with.
 type Felt struct {
 	Alone []string // sources that nobody else reads, in order
-	Done  float64  // bytes that were loaded since the last look
+	Done  float64  // what was read since the last look, in bytes of keys and values and something for each row
 }
 
 // Loop decides the width while its pod leads. A Loop is for one goroutine.
@@ -75,7 +75,7 @@ type Loop struct {
 	pods   []string         // that lived at the last decision
 	hand   *Override        // what somebody had set at the last decision
 	alone  []string         // sources that nobody else reads
-	done   float64          // bytes that were loaded since the last decision
+	done   float64          // Felt.Done since the last decision
 	at     time.Time        // of it, by the ledger's clock
 }
 

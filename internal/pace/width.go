@@ -33,7 +33,7 @@ type Input struct {
 	Guard    guard.Verdict
 	Busy     string        // why the pods should not get more to do; "": they may
 	Near     bool          // they come near to that
-	Done     float64       // bytes that were loaded since the last decision
+	Done     float64       // Felt.Done since the last decision
 	For      time.Duration // since it; 0: what was done is not known
 	Bounds   config.Width
 	Pods     int // that live; less than 1 counts as 1
@@ -60,7 +60,7 @@ type State struct {
 	PodsAsked int       `json:"pods_asked"` // PodsWanted's
 	PodsSince time.Time `json:"pods_since"`
 	Borne     Borne     `json:"borne"` // of this evening and those before
-	Gain      Gain      `json:"gain"`
+	Gain      Gain      `json:"gain"`  // what the last slots bring
 }
 
 // Result is a width and why it is that.

@@ -109,10 +109,8 @@ func (n *pinged) ping(ctx context.Context) (time.Duration, error) {
 	return n.conn.Load().Took(began), nil
 }
 
-// dial is go-redis' own, with the stamps below what TLS makes of the bytes.
+// dial is go-redis' own, with the stamps below what TLS makes of the bytes. The client bounds the context by its DialTimeout.
 func (n *pinged) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, n.client.Options().DialTimeout) // of the handshake too
-	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err

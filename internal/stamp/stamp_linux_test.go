@@ -69,6 +69,26 @@ func TestAStampedConnectionReadsWhatWasSent(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF)
 }
 
+func TestAConnectionIsWrittenToBesideItsReader(t *testing.T) { // of the race detector
+	t.Parallel()
+	ours, theirs := dialled(t)
+	go func() { _, _ = io.Copy(theirs, theirs) }()
+	const n = 1 << 12
+	wrote := make(chan error, 1)
+	go func() {
+		var err error
+		for range n {
+			if _, err = ours.Write([]byte("x")); err != nil {
+				break
+			}
+		}
+		wrote <- err
+	}()
+	_, err := io.ReadFull(ours, make([]byte, n))
+	require.NoError(t, err)
+	require.NoError(t, <-wrote)
+}
+
 func TestWhatIsNoTCPIsNotStamped(t *testing.T) {
 	t.Parallel()
 	ours, theirs := net.Pipe()
