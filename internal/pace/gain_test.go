@@ -97,7 +97,7 @@ func TestATrialIsOverWhenTheServersSayNoOrPeopleOrFewerAreNeeded(t *testing.T) {
 	require.Equal(t, "24 for a moment, to see whether they do as much as 40: the pods are busy", f.last.Reason)
 
 	f = trying()
-	f.useful = 1000 // 24 do less
+	f.useful = 1 // they do less
 	for f.state.Gain.Trying > 0 {
 		f.input.Guard = guard.Verdict{Zone: guard.Hold, Factor: 1, Blind: true, Reason: "canary was not read yet"}
 		f.run(1)
@@ -136,6 +136,10 @@ func TestMorePodsMayCarryMore(t *testing.T) {
 	_, wanted := PodsWanted(f.state, f.input, f.last)
 	require.Equal(t, 4, wanted)
 	require.Equal(t, 2, Known(f.now, wide, 2, f.state, f.last).Ceiling, "and planning counts on no more")
+	for !f.state.Gain.Raised {
+		f.run(1)
+	}
+	require.Equal(t, "3, to see whether they still do no more than fewer did, 40 wanted (so much is due)", f.last.Reason)
 	f.input.Pods, f.useful = 4, 40
 	f.run(20)
 	require.Equal(t, 40, f.last.Width)
