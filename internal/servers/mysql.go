@@ -11,6 +11,9 @@ import (
 	"strings"
 )
 
+// EnvMySQLD names the program that StartMySQL starts instead of the mariadbd or mysqld that it finds.
+const EnvMySQLD = "PREWARM_MYSQLD"
+
 // MySQLConfig says how StartMySQL starts its server.
 type MySQLConfig struct {
 	Dir     string   // the server makes its directory in here; "": os.TempDir
@@ -22,7 +25,11 @@ type MySQLConfig struct {
 
 // StartMySQL starts a private, empty mariadbd or mysqld that lets the user root in without a password. Close ends it.
 func StartMySQL(ctx context.Context, cfg MySQLConfig) (*Server, error) {
-	program, err := Find("mariadb-server", "mariadbd", "mysqld")
+	programs := []string{"mariadbd", "mysqld"}
+	if named := os.Getenv(EnvMySQLD); named != "" {
+		programs = []string{named}
+	}
+	program, err := Find("mariadb-server", programs...)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +123,7 @@ func (b mysqlBuild) start(s *Server) *exec.Cmd {
 		args = append(args, "--bind-address=127.0.0.1", "--port="+port)
 	}
 	if b.oracle {
-		args = append(args, "--mysqlx=OFF")
+		args = append(args, "--mysqlx=OFF", "--secure-file-priv=NULL") // a package's folder for files may not be there
 	} else {
 		args = append(args, "--use-stat-tables=never") // without the tables it would look for their files at every statement
 		if b.installer == "" {
