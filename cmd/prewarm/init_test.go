@@ -14,7 +14,7 @@ import (
 func TestInitWritesAFileThatTheDoctorApproves(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	execute(t, s.source, "INSERT INTO users SELECT 8, seq, 'n' FROM seq_1_to_300", "CREATE TABLE codes (code INT PRIMARY KEY)")
+	execute(t, s.source, "INSERT INTO users SELECT 8, seq, 'n' FROM "+testenv.Numbers(1, 300), "CREATE TABLE codes (code INT PRIMARY KEY)")
 	file := filepath.Join(t.TempDir(), "prewarm.yaml")
 	args := []string{"init", "--dsn", s.source, "-c", file, "--queue", s.queue, "--cache", s.cache, "--ledger", s.ledger}
 	r := prewarm(t, "", args...)

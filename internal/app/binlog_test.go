@@ -86,7 +86,7 @@ func TestWhatTheBinlogTellsIsBroughtIntoTheCache(t *testing.T) {
 	c.fresh(1001)
 
 	// More than is taken in together, in one transaction.
-	c.change("INSERT INTO shop_users SELECT 1001, seq, 'many', 1, 1, NULL, NULL FROM seq_200001_to_205000")
+	c.change("INSERT INTO shop_users SELECT 1001, seq, 'many', 1, 1, NULL, NULL FROM " + testenv.Numbers(200001, 205000))
 	c.fresh(1001)
 	c.change("DELETE FROM shop_users WHERE shop_id = 1001 AND user_id > 200500")
 	c.fresh(1001)

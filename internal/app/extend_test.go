@@ -121,7 +121,7 @@ func TestAnOverrunMovesEveryExpiryWithoutReadingTheSource(t *testing.T) {
 	c.config = filepath.Join(t.TempDir(), "ways.yaml")
 	require.NoError(t, os.WriteFile(c.config, []byte(head+ways), 0o600))
 	seed(t, c.source, 1001, 3000)
-	_, err = c.source.ExecContext(t.Context(), "INSERT INTO shop_users (shop_id, user_id, nickname, level, balance) SELECT 1001, 100000 + seq, 'more', 1, 1 FROM seq_1_to_"+strconv.Itoa(max(users-3000, 1)))
+	_, err = c.source.ExecContext(t.Context(), "INSERT INTO shop_users (shop_id, user_id, nickname, level, balance) SELECT 1001, 100000 + seq, 'more', 1, 1 FROM "+testenv.Numbers(1, max(users-3000, 1)))
 	require.NoError(t, err)
 
 	p := c.inProcess()

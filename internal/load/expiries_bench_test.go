@@ -21,7 +21,7 @@ func BenchmarkReadKeys(b *testing.B) {
 	const rows = 200_000
 	_, err = db.ExecContext(b.Context(), usersTable)
 	require.NoError(b, err)
-	_, err = db.ExecContext(b.Context(), "INSERT INTO users SELECT 1, seq, 'nick', REPEAT('x', 100) FROM seq_1_to_200000")
+	_, err = db.ExecContext(b.Context(), "INSERT INTO users SELECT 1, seq, 'nick', REPEAT('x', 100) FROM "+testenv.Numbers(1, 200000))
 	require.NoError(b, err)
 	src, err := source.Open(context.Background(), "main", config.Source{DSN: dsn}, 4)
 	require.NoError(b, err)

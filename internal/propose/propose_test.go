@@ -56,7 +56,7 @@ func proposals(t *testing.T, column string, statements ...string) (propose.Owner
 
 // many inserts rows for shop 7.
 func many(into, values string) string {
-	return "INSERT INTO " + into + " SELECT " + values + " FROM seq_1_to_300"
+	return "INSERT INTO " + into + " SELECT " + values + " FROM " + testenv.Numbers(1, 300)
 }
 
 func TestAShopSchemaIsUnderstood(t *testing.T) {
@@ -102,7 +102,7 @@ func TestOddNamesAndKeysOfSeveralColumns(t *testing.T) {
 			"PRIMARY KEY (`visit-no`, `line`), KEY (`where`), CONSTRAINT fk FOREIGN KEY (`where`) REFERENCES `Clinic` (`ClinicRef`)) CHARSET=utf8mb4",
 		"CREATE TABLE doctors (clinicRef VARCHAR(12) NOT NULL, badge INT NOT NULL, `order` INT, UNIQUE (clinicRef, badge)) CHARSET=utf8mb4",
 		"INSERT INTO Clinic VALUES ('north', 'North')",
-		"INSERT INTO `2024-visits` SELECT 'north', seq, 1, 1, 0 FROM seq_1_to_300",
+		"INSERT INTO `2024-visits` SELECT 'north', seq, 1, 1, 0 FROM "+testenv.Numbers(1, 300),
 		"CREATE TABLE notes (k INT PRIMARY KEY, clinicref VARCHAR(12), text TEXT, KEY (clinicref)) CHARSET=utf8mb4")
 	require.Equal(t, "Clinic", owners.Root)
 	require.Equal(t, map[string]string{"Clinic": "ClinicRef", "2024-visits": "where", "doctors": "clinicRef", "notes": "clinicref"}, owners.Of)

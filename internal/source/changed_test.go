@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/prewarm-go/prewarm/internal/dataset"
+	"github.com/prewarm-go/prewarm/internal/testenv"
 )
 
 func TestAMarkIsBehindTheNewestValueAndTheClock(t *testing.T) {
@@ -35,7 +36,7 @@ func TestAMarkIsBehindTheNewestValueAndTheClock(t *testing.T) {
 func TestChangedRowsAreFoundByTheirIndexHiddenOnesToo(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, `CREATE TABLE c (shop INT NOT NULL, id INT NOT NULL PRIMARY KEY, hidden INT NOT NULL, at DATETIME(6), KEY by_shop (shop, id), KEY changed (shop, at))`,
-		`INSERT INTO c SELECT seq % 2, seq, seq % 5 = 0, '2026-01-01' + INTERVAL seq DIV 1000 SECOND FROM seq_1_to_6000`)
+		`INSERT INTO c SELECT seq % 2, seq, seq % 5 = 0, '2026-01-01' + INTERVAL seq DIV 1000 SECOND FROM `+testenv.Numbers(1, 6000))
 	spec := dataset.Spec{Name: "c", Table: "c", Shop: "shop", By: []string{"id"}, Columns: []string{"id"}, Key: "c:{id}", Where: "hidden = 0", ChangedAt: "at"}
 	b := e.bind(t, spec)
 	found := map[string]int{}

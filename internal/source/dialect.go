@@ -119,6 +119,7 @@ type Scan struct {
 	Where   string  // the operator's condition, SQL; it may end in a `--` comment; "": all rows
 	Limit   int64   // 0: no limit
 	Offset  int64
+	Counted bool // Examined counts every row that is looked at, also those that a condition on the index drops
 }
 
 // Span is By > After AND By <= To AND Column >= Since.

@@ -8,11 +8,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/prewarm-go/prewarm/internal/dataset"
+	"github.com/prewarm-go/prewarm/internal/testenv"
 )
 
 func TestAPagesTimeIsTheServersAndNotItsReaders(t *testing.T) {
 	t.Parallel()
-	e := newEnv(t, "CREATE TABLE u (shop INT NOT NULL, id INT NOT NULL, PRIMARY KEY (shop, id))", "INSERT INTO u SELECT 1, seq FROM seq_1_to_100")
+	e := newEnv(t, "CREATE TABLE u (shop INT NOT NULL, id INT NOT NULL, PRIMARY KEY (shop, id))", "INSERT INTO u SELECT 1, seq FROM "+testenv.Numbers(1, 100))
 	u := e.bind(t, dataset.Spec{Name: "u", Table: "u", Shop: "shop", By: []string{"id"}, Columns: []string{"id"}, Key: "u:{shop}:{id}"})
 	const slow = 300 * time.Millisecond
 	require.Eventually(t, func() bool { // the kernel begins to stamp a moment after it was asked to

@@ -25,7 +25,7 @@ func (b *Bound) MeasurePage(ctx context.Context, shop, after, to string, limit i
 	if err != nil {
 		return Page{}, 0, b.errorf("count rows", err)
 	}
-	page, err := b.readPage(ctx, conn, b.selects, shop, after, to, limit, visit)
+	page, err := b.readPage(ctx, conn, Scan{Select: b.selects, Counted: true}, shop, after, to, limit, visit)
 	if err != nil {
 		return page, 0, err
 	}
@@ -58,7 +58,8 @@ func (b *Bound) PagePlan(ctx context.Context, shop, after, to string, limit int)
 		return PlanReport{}, err
 	}
 	s.Select, s.Limit = b.selects, int64(max(limit, 1))
-	return b.explained(ctx, s)
+	report, _, err := b.explained(ctx, s)
+	return report, err
 }
 
 // Mend says what to do when pages are not read as ranges, as one who may change the database would.

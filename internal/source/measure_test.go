@@ -8,13 +8,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/prewarm-go/prewarm/internal/dataset"
+	"github.com/prewarm-go/prewarm/internal/testenv"
 )
 
 func TestAMeasuredPageSaysWhatWasExaminedAndItsPlanWhy(t *testing.T) {
 	t.Parallel()
 	const rows, page, far = 20_000, 400, 15_000
 	e := newEnv(t, "CREATE TABLE u (pk INT AUTO_INCREMENT PRIMARY KEY, shop INT NOT NULL, id INT NOT NULL, v VARCHAR(200), UNIQUE KEY s (shop, id))",
-		fmt.Sprintf("INSERT INTO u (shop, id, v) SELECT 1, seq, REPEAT('x', 150) FROM seq_1_to_%d", rows))
+		"INSERT INTO u (shop, id, v) SELECT 1, seq, REPEAT('x', 150) FROM "+testenv.Numbers(1, rows))
 	spec := dataset.Spec{Name: "u", Table: "u", Shop: "shop", By: []string{"id"}, Columns: []string{"id", "v"}, Key: "u:{shop}:{id}"}
 	all := e.bind(t, spec)
 	spec.Where = "id % 50 = 0"
@@ -51,7 +52,7 @@ func TestAMeasuredPageSaysWhatWasExaminedAndItsPlanWhy(t *testing.T) {
 // BenchmarkPages shows what measuring costs beside a page of 400 rows.
 func BenchmarkPages(b *testing.B) {
 	e := newEnv(b, "CREATE TABLE u (shop INT NOT NULL, id INT NOT NULL, v VARCHAR(200), PRIMARY KEY (shop, id))",
-		"INSERT INTO u (shop, id, v) SELECT 1, seq, REPEAT('x', 150) FROM seq_1_to_4000")
+		"INSERT INTO u (shop, id, v) SELECT 1, seq, REPEAT('x', 150) FROM "+testenv.Numbers(1, 4000))
 	u := e.bind(b, dataset.Spec{Name: "u", Table: "u", Shop: "shop", By: []string{"id"}, Columns: []string{"id", "v"}, Key: "u:{shop}:{id}"})
 	visit := visitor(func([]sql.RawBytes) bool { return true })
 	for _, rows := range []int{25, 50, 100, 200, 400, 800, 1600} {

@@ -42,8 +42,12 @@ func (d mysqlDialect) Scan(s Scan) (string, []any) {
 		order += ", " + d.Quote(c.Name) + way
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "SELECT %s FROM %s FORCE INDEX (%s) WHERE %s >= ? AND %s <= ?",
-		strings.Join(s.Select, ", "), d.table(s.Table), d.Quote(s.Index.Name), shop, shop)
+	hint := ""
+	if s.Counted && !d.mariadb { // it counts only the rows that the storage engine hands on
+		hint = "/*+ SET_VAR(optimizer_switch='index_condition_pushdown=off') */ "
+	}
+	fmt.Fprintf(&b, "SELECT %s%s FROM %s FORCE INDEX (%s) WHERE %s >= ? AND %s <= ?",
+		hint, strings.Join(s.Select, ", "), d.table(s.Table), d.Quote(s.Index.Name), shop, shop)
 	args := []any{s.ShopArg, s.ShopArg}
 	args = d.span(&b, args, s.By, Span{After: s.After, To: s.To})
 	if s.Rows != nil {

@@ -22,21 +22,22 @@ type Page struct {
 // ReadPage visits up to limit rows of (after, to] in the order of `by`. An error of visit ends the page and is returned as
 // it is.
 func (b *Bound) ReadPage(ctx context.Context, shop, after, to string, limit int, visit Visit) (Page, error) {
-	return b.readPage(ctx, b.session, b.selects, shop, after, to, limit, visit)
+	return b.readPage(ctx, b.session, Scan{Select: b.selects}, shop, after, to, limit, visit)
 }
 
 // ReadKeys is ReadPage for those who need keys alone: columns that are not in the key are NULL.
 func (b *Bound) ReadKeys(ctx context.Context, shop, after, to string, limit int, visit Visit) (Page, error) {
-	return b.readPage(ctx, nil, b.keys, shop, after, to, limit, visit)
+	return b.readPage(ctx, nil, Scan{Select: b.keys}, shop, after, to, limit, visit)
 }
 
-func (b *Bound) readPage(ctx context.Context, on *sql.Conn, selects []string, shop, after, to string, limit int, visit Visit) (Page, error) {
+// readPage reads with what like has of Select and Counted.
+func (b *Bound) readPage(ctx context.Context, on *sql.Conn, like Scan, shop, after, to string, limit int, visit Visit) (Page, error) {
 	var page Page
 	s, err := b.pageScan(shop, after, to)
 	if err != nil {
 		return page, err
 	}
-	s.Select, s.Limit = selects, int64(max(limit, 1))
+	s.Select, s.Counted, s.Limit = like.Select, like.Counted, int64(max(limit, 1))
 	query, args := b.src.dialect.Scan(s)
 	last := make([]sql.RawBytes, len(b.by))
 	how, err := b.each(ctx, on, query, args, func(row []sql.RawBytes) (bool, error) {

@@ -11,12 +11,16 @@ import (
 // PlanReport is how the database runs a page in the middle of a shop.
 type PlanReport struct {
 	Index string // the one that is used; "" in the query form, which has no pages
-	Range bool   // a range that begins at the cursor, without sorting; or there is nothing to read yet
+	Range bool   // a range that begins at the cursor, without sorting; or there is too little to read for a plan to matter
 	Text  string // the database's own words
 }
 
-// sampleRows is how far into a shop the plan is looked at.
-const sampleRows = 1000
+const (
+	// sampleRows is how far into a shop the plan is looked at.
+	sampleRows = 1000
+	// tinyRows are fewer than matter how they are read: of such a table MySQL reads the whole index.
+	tinyRows = 100
+)
 
 // PlanCheck asks the database how it would run a page in the middle of the shop.
 func (b *Bound) PlanCheck(ctx context.Context, shop string) (PlanReport, error) {
@@ -44,17 +48,18 @@ func (b *Bound) plan(ctx context.Context, shop any) (PlanReport, error) {
 			return PlanReport{}, err
 		}
 	}
-	report, err := b.explained(ctx, s)
-	report.Range = report.Range || n == 0
+	report, rows, err := b.explained(ctx, s)
+	report.Range = report.Range || n == 0 || n < tinyRows && rows < tinyRows
 	return report, err
 }
 
-func (b *Bound) explained(ctx context.Context, s Scan) (PlanReport, error) {
+// explained is also how many rows the database thinks that it has to look at.
+func (b *Bound) explained(ctx context.Context, s Scan) (report PlanReport, rows int64, err error) {
 	plan, err := b.src.dialect.Explain(ctx, b.src.db, s)
 	if err != nil {
-		return PlanReport{}, b.errorf("explain a page", err)
+		return PlanReport{}, 0, b.errorf("explain a page", err)
 	}
-	return PlanReport{Index: b.index.Name, Range: plan.Range || plan.Empty, Text: plan.Text}, nil
+	return PlanReport{Index: b.index.Name, Range: plan.Range || plan.Empty, Text: plan.Text}, plan.Rows, nil
 }
 
 // row is the n-th row of a shop, as arguments.

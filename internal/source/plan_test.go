@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/prewarm-go/prewarm/internal/dataset"
+	"github.com/prewarm-go/prewarm/internal/testenv"
 	"github.com/stretchr/testify/require"
 )
 
@@ -155,7 +156,7 @@ func TestExplainSeesARangeThatDoesNotBeginAtTheCursor(t *testing.T) {
 type noRange struct{ Dialect }
 
 func (noRange) Explain(context.Context, *sql.DB, Scan) (Plan, error) {
-	return Plan{Text: "type=index"}, nil
+	return Plan{Text: "type=index", Rows: 10_000}, nil
 }
 
 func TestAPlanThatIsNoRangeIsRefused(t *testing.T) {
@@ -167,6 +168,27 @@ func TestAPlanThatIsNoRangeIsRefused(t *testing.T) {
 	e.exec(t, "INSERT INTO shop_users (shop_id, user_id) VALUES (1, 1), (1, 2)")
 	_, err = src.Bind(t.Context(), usersSpec())
 	require.ErrorContains(t, err, "by: a page is not read as a range on index PRIMARY (type=index), so each would begin at the shop's first row; run ANALYZE TABLE `shop_users`")
+}
+
+// MySQL may read all of a small index, and the larger a table the less it does that.
+func TestTablesAreNotRefusedWhileTheyGrow(t *testing.T) {
+	t.Parallel()
+	for _, keys := range []string{"PRIMARY KEY (shop, id)", "PRIMARY KEY (id), KEY (shop, id)"} {
+		for _, shops := range []int{1, 2, 7} {
+			e := newEnv(t, "CREATE TABLE big (shop VARCHAR(20) NOT NULL, id BIGINT NOT NULL, "+keys+")")
+			spec := bigSpec("id")
+			spec.Columns, spec.Where = []string{"id"}, ""
+			from := 1
+			for rows := 1; rows < 10_000; rows = rows*2 + 1 {
+				e.exec(t, fmt.Sprintf("INSERT INTO big SELECT CONCAT('s', seq %% %d), seq FROM %s", shops, testenv.Numbers(from, rows)))
+				from = rows + 1
+				if rows%3 == 0 {
+					e.exec(t, "ANALYZE TABLE big")
+				}
+				e.bind(t, spec)
+			}
+		}
+	}
 }
 
 func TestSmallTablesAreNotRefused(t *testing.T) {

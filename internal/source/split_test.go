@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/prewarm-go/prewarm/internal/dataset"
+	"github.com/prewarm-go/prewarm/internal/testenv"
 )
 
 // checkFirst splits the first rows of a shop's order off, and wants exactly those: by their ranges, and by ReadRows.
@@ -68,7 +69,7 @@ func in(b *Bound, parts ...Part) *Bound {
 
 func TestPartsAreAddedUp(t *testing.T) {
 	t.Parallel()
-	e := newEnv(t, "CREATE TABLE t (shop INT NOT NULL, id INT NOT NULL, PRIMARY KEY (shop, id))", "INSERT INTO t SELECT 1, seq FROM seq_1_to_20")
+	e := newEnv(t, "CREATE TABLE t (shop INT NOT NULL, id INT NOT NULL, PRIMARY KEY (shop, id))", "INSERT INTO t SELECT 1, seq FROM "+testenv.Numbers(1, 20))
 	b := e.bind(t, dataset.Spec{Name: "t", Table: "t", Shop: "shop", By: []string{"id"}, Columns: []string{"id"}, Key: "t:{shop}:{id}"})
 	var rows []string
 	for i := range 20 {

@@ -191,11 +191,7 @@ func checkValue(t *testing.T, at, how, server, object, text string) {
 		}
 		require.Equal(t, server, object, at)
 	case "float":
-		a, err := strconv.ParseFloat(server, 64)
-		require.NoError(t, err)
-		b, err := strconv.ParseFloat(object, 64)
-		require.NoError(t, err, at)
-		require.Equal(t, math.Float64bits(a), math.Float64bits(b), at)
+		require.Equal(t, bitsOf(t, server), bitsOf(t, object), at)
 	case "nested":
 		require.True(t, json.Valid([]byte(object)), at)
 		require.Equal(t, server, object, at)
@@ -223,11 +219,32 @@ func TestFloatsOfTheQueryFormHaveTheServersText(t *testing.T) {
 		_, err := e.write.ExecContext(t.Context(), "INSERT INTO f VALUES (1, ?, ?)", i, d)
 		require.NoError(t, err)
 	}
-	want := e.strings(t, "SELECT CONCAT(d) FROM f ORDER BY id")
 	b := e.bind(t, dataset.Spec{Name: "f", Query: "SELECT d FROM f WHERE shop = :shop ORDER BY id", Key: "f:{shop}", Value: dataset.ValueJSONArray})
-	var got []string
-	readAll(t, b, "1", func(row []sql.RawBytes) { got = append(got, *textsOf(t, b, row)["d"]) })
-	require.Equal(t, want, got)
+	texts := func(shop string) (got []string) {
+		readAll(t, b, shop, func(row []sql.RawBytes) { got = append(got, *textsOf(t, b, row)["d"]) })
+		return got
+	}
+	want, got := e.strings(t, "SELECT CONCAT(d) FROM f ORDER BY id"), texts("1")
+	if !e.mariadb() { // MySQL's CONCAT writes an exponent where its results have none
+		for i := range want {
+			require.Equal(t, bitsOf(t, want[i]), bitsOf(t, got[i]))
+		}
+	} else {
+		require.Equal(t, want, got)
+	}
+	// As their own clients show them, both servers alike.
+	seen := []string{"0.000000000034107832585835154", "0.0000000000000059300000000000005", "0.0000000000014342645", "1e15", "1.2345678901234568e17", "2.9e-16"}
+	for i, text := range seen {
+		e.exec(t, fmt.Sprintf("INSERT INTO f VALUES (2, %d, %s)", i, text))
+	}
+	require.Equal(t, seen, texts("2"))
+}
+
+func bitsOf(t *testing.T, text string) uint64 {
+	t.Helper()
+	f, err := strconv.ParseFloat(text, 64)
+	require.NoError(t, err)
+	return math.Float64bits(f)
 }
 
 func TestTypesOfMariaDBAlone(t *testing.T) {

@@ -9,12 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/prewarm-go/prewarm/internal/dataset"
+	"github.com/prewarm-go/prewarm/internal/testenv"
 )
 
 func TestTheCutoffIsOfTheColumnsType(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, "CREATE TABLE t (shop INT NOT NULL, id INT NOT NULL, dt DATETIME(3), ts TIMESTAMP NULL, d DATE, unix BIGINT, `at` TIME, y YEAR, v VARCHAR(20), PRIMARY KEY (shop, id))",
-		"INSERT INTO t SELECT 1, seq, UTC_TIMESTAMP() - INTERVAL seq HOUR, NULL, UTC_DATE() - INTERVAL seq DAY, UNIX_TIMESTAMP() - seq * 3600, NULL, NULL, NULL FROM seq_1_to_20",
+		"INSERT INTO t SELECT 1, seq, UTC_TIMESTAMP() - INTERVAL seq HOUR, NULL, UTC_DATE() - INTERVAL seq DAY, UNIX_TIMESTAMP() - seq * 3600, NULL, NULL, NULL FROM "+testenv.Numbers(1, 20),
 		"UPDATE t SET ts = FROM_UNIXTIME(unix), v = IF(id = 2, 'x', NULL)", "INSERT INTO t (shop, id) VALUES (1, 30)")
 	spec := func(column string) dataset.Spec {
 		return dataset.Spec{Name: "t", Table: "t", Shop: "shop", By: []string{"id"}, Columns: []string{"id"}, Key: "t:{shop}:{id}", Where: "v IS NULL",
