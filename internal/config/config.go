@@ -70,6 +70,7 @@ type Source struct {
 	StatementTime time.Duration `yaml:"statement_time,omitempty"` // limit of one statement; default 10s
 	Canary        string        `yaml:"canary,omitempty"`         // a query as the live service sends it; its latency is watched
 	Replicas      []string      `yaml:"replicas,omitempty"`       // DSNs of replicas, whose lag is watched
+	ResourceGroup string        `yaml:"resource_group,omitempty"` // of MySQL, that reads are done in; see [source.Open]
 	ReadFrom      string        `yaml:"read_from,omitempty"`      // where units' pages are read: primary (default) or replica, which is Replicas in turn
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/prewarm-go/prewarm/internal/dataset"
 )
@@ -19,6 +20,9 @@ const (
 	RoleOperator = "operator" // reads and acts
 	RoleChanges  = "changes"  // tells of changes, and nothing else
 )
+
+// longestName is characters of a name of MySQL, such as a resource group's.
+const longestName = 64
 
 // Validate says everything that is wrong with a filled configuration, as an *Error.
 func (c Config) Validate() error {
@@ -101,6 +105,9 @@ func (p *problems) sources(c Config) {
 		p.mysql(field, s.DSN, s.Password, s.TLS)
 		p.readFrom(field, s)
 		p.atLeast(field+".pool", s.Pool, 2)
+		if n := utf8.RuneCountInString(s.ResourceGroup); n > longestName {
+			p.add(field+".resource_group", fmt.Sprintf("has %d characters", n), fmt.Sprintf("names of MySQL have at most %d", longestName))
+		}
 		p.duration(field+".statement_time", s.StatementTime, shortest, false)
 		if s.StatementTime >= c.Policy.Lease {
 			p.add(field+".statement_time", "is not shorter than policy.lease, so one slow statement loses the shop",

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -23,6 +24,7 @@ func TestValidateNamesFieldAndRemedy(t *testing.T) {
 		"sources.main.tls":             "sources: {main: {dsn: \"u:p@unix(/x)/s\", tls: {ca_file: x}}}",
 		"ledger.pool":                  "ledger: {pool: 1}",
 		"sources.main.statement_time":  "policy: {lease: 10s}",
+		"sources.main.resource_group":  "sources: {main: {dsn: u@/x, resource_group: " + strings.Repeat("g", 65) + "}}",
 		"sources.main.pool":            "sources: {main: {dsn: u@/x, pool: -1}}",
 		"policy.warm_when.min_rows":    "policy: {warm_when: {min_rows: -1}}",
 		"policy.ready_before":          "policy: {ready_before: -1s}",

@@ -23,8 +23,12 @@ func (d SourceDialect) Scan(s source.Scan) (string, []any) {
 	marks := "(?" + strings.Repeat(", ?", len(by)-1) + ")"
 
 	var b strings.Builder
-	fmt.Fprintf(&b, "SELECT %s FROM %s.%s", strings.Join(s.Select, ", "), d.Quote(orMain(s.Table.Schema)),
-		d.Quote(s.Table.Name))
+	if s.Total {
+		b.WriteString("SELECT COUNT(*) FROM (SELECT 1")
+	} else {
+		b.WriteString("SELECT " + strings.Join(s.Select, ", "))
+	}
+	fmt.Fprintf(&b, " FROM %s.%s", d.Quote(orMain(s.Table.Schema)), d.Quote(s.Table.Name))
 	if s.Index.Name != rowidIndex && !strings.HasPrefix(s.Index.Name, "sqlite_") {
 		b.WriteString(" INDEXED BY " + d.Quote(s.Index.Name))
 	}
@@ -71,8 +75,14 @@ func (d SourceDialect) Scan(s source.Scan) (string, []any) {
 		b.WriteString(" LIMIT ? OFFSET ?")
 		args = append(args, limit, s.Offset)
 	}
+	if s.Total {
+		b.WriteString(")")
+	}
 	return b.String(), args
 }
+
+// Query implements source.Dialect.
+func (SourceDialect) Query(query string) string { return query }
 
 // Explain says how SQLite would run a scan.
 func (d SourceDialect) Explain(ctx context.Context, db *sql.DB, s source.Scan) (source.Plan, error) {

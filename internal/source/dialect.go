@@ -45,6 +45,9 @@ type Dialect interface {
 	// Scan writes the statement of an index range scan, and its arguments.
 	Scan(s Scan) (query string, args []any)
 
+	// Query is what is sent for an operator's query.
+	Query(query string) string
+
 	// Explain says how the database would run the statement that Scan writes for s. It must tell a scan that begins at
 	// s.After from one that begins at the shop's first row.
 	Explain(ctx context.Context, db *sql.DB, s Scan) (Plan, error)
@@ -110,6 +113,7 @@ type Scan struct {
 	By    []Column
 
 	Select  []string // expressions
+	Total   bool     // how many rows there are, in place of Select
 	ShopArg any
 	After   []any   // one per By, or for the first of them only; nil: from the first row
 	To      []any   // one per By; nil: to the last row

@@ -8,7 +8,10 @@ import (
 )
 
 // mysqlDialect reads MySQL 8 and MariaDB 10.11 or newer.
-type mysqlDialect struct{ mariadb bool }
+type mysqlDialect struct {
+	mariadb bool
+	group   string // MySQL's resource group that rows are read in; "": that of everybody
+}
 
 func (mysqlDialect) Quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
 
@@ -42,12 +45,12 @@ func (d mysqlDialect) Scan(s Scan) (string, []any) {
 		order += ", " + d.Quote(c.Name) + way
 	}
 	var b strings.Builder
-	hint := ""
-	if s.Counted && !d.mariadb { // it counts only the rows that the storage engine hands on
-		hint = "/*+ SET_VAR(optimizer_switch='index_condition_pushdown=off') */ "
+	if s.Total {
+		b.WriteString("SELECT " + d.hints(false) + "COUNT(*) FROM (SELECT 1")
+	} else {
+		b.WriteString("SELECT " + d.hints(s.Counted) + strings.Join(s.Select, ", "))
 	}
-	fmt.Fprintf(&b, "SELECT %s%s FROM %s FORCE INDEX (%s) WHERE %s >= ? AND %s <= ?",
-		hint, strings.Join(s.Select, ", "), d.table(s.Table), d.Quote(s.Index.Name), shop, shop)
+	fmt.Fprintf(&b, " FROM %s FORCE INDEX (%s) WHERE %s >= ? AND %s <= ?", d.table(s.Table), d.Quote(s.Index.Name), shop, shop)
 	args := []any{s.ShopArg, s.ShopArg}
 	args = d.span(&b, args, s.By, Span{After: s.After, To: s.To})
 	if s.Rows != nil {
@@ -69,6 +72,9 @@ func (d mysqlDialect) Scan(s Scan) (string, []any) {
 	}
 	if s.Offset > 0 {
 		fmt.Fprintf(&b, " OFFSET %d", s.Offset)
+	}
+	if s.Total {
+		b.WriteString(") AS counted")
 	}
 	return b.String(), args
 }

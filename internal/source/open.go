@@ -25,7 +25,7 @@ const (
 )
 
 // Open connects to a MySQL or MariaDB, of which only reading is asked: every session is READ ONLY, in UTC, and has a
-// limit for the time of a statement. width is the greatest number of slots of this pod. A server that cannot be used is
+// limit for the time of a statement. What reads rows runs in cfg.ResourceGroup. width is the greatest number of slots of this pod. A server that cannot be used is
 // an error that says what to do.
 func Open(ctx context.Context, name string, cfg config.Source, width int) (*Source, error) {
 	return open(ctx, place{name: name, of: "sources." + name, field: "sources." + name + ".dsn"}, cfg, width)
@@ -52,6 +52,10 @@ func open(ctx context.Context, at place, cfg config.Source, width int) (*Source,
 	if err != nil {
 		return nil, loginError(at, dsn, err)
 	}
+	dialect := mysqlDialect{mariadb: mariadb, group: cfg.ResourceGroup}
+	if err := dialect.checkGroup(ctx, at, connector); err != nil {
+		return nil, err
+	}
 	reads := &atomic.Int64{}
 	db := sql.OpenDB(&readOnly{Connector: &mysqlconn.Counting{Connector: connector, Reads: reads}, setUp: sessionSettings(mariadb, statementTime(cfg))})
 	pool := cfg.Pool
@@ -65,7 +69,7 @@ func open(ctx context.Context, at place, cfg config.Source, width int) (*Source,
 		_ = db.Close()
 		return nil, loginError(at, dsn, err)
 	}
-	src := OpenDB(at.name, db, mysqlDialect{mariadb: mariadb})
+	src := OpenDB(at.name, db, dialect)
 	src.reads, src.schema, src.dsn = reads, dsn.DBName, dsn
 	return src, nil
 }

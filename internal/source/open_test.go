@@ -2,12 +2,14 @@ package source
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,6 +49,84 @@ func TestSessionsCanOnlyReadAndNotForLong(t *testing.T) {
 	require.NoError(t, err)
 	require.WithinDuration(t, time.Now(), now, time.Minute)
 	require.NoError(t, src.Ping(t.Context()))
+}
+
+// The server has its statements run with the priority of the group while they run, and tells which it is of those that run.
+func TestRowsAreReadInTheResourceGroup(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	group := "prewarm `test` " + rand.Text()[:8]
+	open := func(dsn string) (*Source, error) {
+		return Open(t.Context(), "main", config.Source{DSN: dsn, ResourceGroup: group}, 4)
+	}
+	_, err := open(e.dsn)
+	if e.mariadb() {
+		require.EqualError(t, err, fmt.Sprintf("source main: sources.main.resource_group is %q, and MariaDB has no resource groups; leave it out", group))
+		return
+	}
+	require.EqualError(t, err, "source main: resource group "+group+" cannot be used: Resource Group '"+group+"' does not exist.; "+
+		"check sources.main.resource_group, that the group is there and enabled, and that the user has RESOURCE_GROUP_USER")
+
+	own := testenv.OwnMySQL(t, "--performance-schema=ON")
+	root, err := sql.Open("mysql", own.DSN)
+	require.NoError(t, err)
+	defer root.Close()
+	e = &env{write: root}
+	e.exec(t, usersTable, "INSERT INTO shop_users (shop_id, user_id) VALUES (1, 1), (1, 2), (1, 3)",
+		"CREATE RESOURCE GROUP "+mysqlDialect{}.Quote(group)+" TYPE = USER THREAD_PRIORITY = 19")
+	src, err := open(own.DSN)
+	require.NoError(t, err)
+	defer src.Close()
+	// A slow statement of each kind, seen by another while it runs.
+	e.exec(t, "CREATE FUNCTION slow() RETURNS INT NOT DETERMINISTIC NO SQL RETURN SLEEP(0.2)")
+	spec := usersSpec()
+	spec.Where = "test.slow() = 0"
+	table, err := src.Bind(t.Context(), spec)
+	require.NoError(t, err)
+	query, err := src.Bind(t.Context(), qSpec("\n select user_id, test.slow() AS s FROM shop_users WHERE shop_id = :shop"))
+	require.NoError(t, err)
+	none := visitor(func([]sql.RawBytes) bool { return true })
+	for what, read := range map[string]func() error{
+		"page":          func() error { _, err := table.ReadPage(t.Context(), "1", "", "", 10, none); return err },
+		"measured page": func() error { _, _, err := table.MeasurePage(t.Context(), "1", "", "", 10, none); return err },
+		"query":         func() error { return query.ReadAll(t.Context(), "1", none) },
+	} {
+		done := make(chan error, 1)
+		go func() { done <- read() }()
+		require.Eventually(t, func() bool {
+			var group sql.NullString
+			err := root.QueryRowContext(t.Context(), "SELECT RESOURCE_GROUP FROM performance_schema.threads WHERE PROCESSLIST_INFO LIKE '%slow()%' AND "+
+				"PROCESSLIST_ID <> CONNECTION_ID()").Scan(&group)
+			return err == nil && strings.HasPrefix(group.String, "prewarm `test`")
+		}, 20*time.Second, time.Millisecond, what)
+		require.NoError(t, <-done, what)
+	}
+	s := table.scan(1)
+	s.Select = table.selects
+	for _, s.Total = range []bool{false, true} {
+		text, _ := src.dialect.Scan(s)
+		require.True(t, strings.HasPrefix(text, "SELECT /*+ RESOURCE_GROUP(`prewarm ``test`` "), text)
+	}
+	n, err := table.Count(t.Context(), "1", 0)
+	require.NoError(t, err)
+	require.EqualValues(t, 3, n)
+	e.exec(t, "DROP RESOURCE GROUP "+mysqlDialect{}.Quote(group)) // which nobody is left in
+}
+
+func TestAnOperatorsQueryKeepsItsWords(t *testing.T) {
+	t.Parallel()
+	d := mysqlDialect{group: "g"}
+	for query, want := range map[string]string{
+		" \n Select a FROM b":           "Select /*+ RESOURCE_GROUP(`g`) */  a FROM b",
+		"SELECT /*+ NO_ICP(b) */ a":     "SELECT /*+ NO_ICP(b) */ a",
+		"WITH x AS (SELECT 1) SELECT 1": "WITH x AS (SELECT 1) SELECT 1",
+		"SELECT(1)":                     "SELECT(1)",
+		"SELECTED":                      "SELECTED",
+		"-- why\nSELECT a":              "-- why\nSELECT a",
+	} {
+		require.Equal(t, want, d.Query(query))
+		require.Equal(t, query, mysqlDialect{}.Query(query))
+	}
 }
 
 func TestTheDSNCannotUndoWhatTheEncodingReliesOn(t *testing.T) {

@@ -75,7 +75,7 @@ func (b *Bound) ReadAll(ctx context.Context, shop string, visit Visit) error {
 	for i := range args {
 		args[i] = arg
 	}
-	_, err = b.each(ctx, nil, b.query.With("?"), args, visit)
+	_, err = b.each(ctx, nil, b.src.dialect.Query(b.query.With("?")), args, visit)
 	return err
 }
 

@@ -189,8 +189,8 @@ func (b *Bound) countDown(ctx context.Context, shop any, to []any, most int64) (
 }
 
 func (b *Bound) counted(ctx context.Context, s Scan) (n int64, err error) {
-	s.Select = []string{"1"}
+	s.Total = true
 	query, args := b.src.dialect.Scan(s)
-	err = b.src.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM ("+query+") AS counted", args...).Scan(&n)
+	err = b.src.db.QueryRowContext(ctx, query, args...).Scan(&n)
 	return n, b.errorf("count rows", err)
 }
