@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"net"
-	"strconv"
 	"testing"
 	"time"
 
@@ -30,13 +29,13 @@ type backend struct {
 
 	queueClient, cacheClient *redis.Client
 	ledger, source           *sql.DB // over the port that has connections left when the others are used up
-	extraPort                int
+	sparePort                string
 }
 
 // newBackend starts servers that keep what they have acknowledged when they are killed.
 func newBackend(t *testing.T, dir string) *backend {
 	t.Helper()
-	b := &backend{extraPort: freePort(t)}
+	b := &backend{sparePort: freePort(t)}
 	aof := []string{"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"}
 	for _, s := range []**servers.Server{&b.queue, &b.cache} {
 		started, err := servers.StartRedis(t.Context(), servers.RedisConfig{Dir: dir, Args: aof})
@@ -46,10 +45,8 @@ func newBackend(t *testing.T, dir string) *backend {
 	}
 	db, err := servers.StartMySQL(t.Context(), servers.MySQLConfig{
 		Dir: dir, Schemas: []string{ledgerSchema, sourceSchema, logSchema},
-		Args: []string{
-			"--innodb-flush-log-at-trx-commit=2", "--innodb-doublewrite=1", // a killed process loses nothing
-			fmt.Sprintf("--extra-port=%d", b.extraPort), "--extra-max-connections=50",
-		},
+		Args:  []string{"--innodb-flush-log-at-trx-commit=2", "--innodb-doublewrite=1"}, // a killed process loses nothing
+		Spare: b.sparePort,
 	})
 	testenv.Need(t, err)
 	b.db = db
@@ -68,15 +65,13 @@ func settle(t *testing.T, s *servers.Server) {
 	require.NoError(t, s.Restart(t.Context()))
 }
 
-func freePort(t *testing.T) int {
+func freePort(t *testing.T) string {
 	t.Helper()
 	addr, err := servers.FreeAddr()
 	require.NoError(t, err)
 	_, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
-	n, err := strconv.Atoi(port)
-	require.NoError(t, err)
-	return n
+	return port
 }
 
 func (b *backend) redis(t *testing.T, s *servers.Server) *redis.Client {
@@ -88,7 +83,7 @@ func (b *backend) redis(t *testing.T, s *servers.Server) *redis.Client {
 
 func (b *backend) mysql(t *testing.T, schema string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("mysql", fmt.Sprintf("evening@tcp(127.0.0.1:%d)/%s?timeout=2s&readTimeout=15s&writeTimeout=5s", b.extraPort, schema))
+	db, err := sql.Open("mysql", fmt.Sprintf("evening@tcp(127.0.0.1:%s)/%s?timeout=2s&readTimeout=15s&writeTimeout=5s", b.sparePort, schema))
 	require.NoError(t, err)
 	db.SetMaxOpenConns(12)
 	db.SetMaxIdleConns(4)

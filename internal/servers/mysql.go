@@ -20,7 +20,8 @@ type MySQLConfig struct {
 	Socket  bool     // listen on a socket in the server's directory only; otherwise on a loopback port as well
 	Schemas []string // schemas that exist once the server is ready
 	Args    []string // more of the server's arguments
-	Grants  bool     // users and rights are real, and root may do all; MariaDB otherwise lets everybody do everything
+	Grants  bool     // users and rights are real, and root may do all; otherwise everybody may do everything
+	Spare   string   // a port for the caller alone, who gets in there when all connections are used up; "": none
 }
 
 // StartMySQL starts a private, empty mariadbd or mysqld that lets the user root in without a password. Close ends it.
@@ -65,6 +66,9 @@ func (b mysqlBuild) prepare(ctx context.Context, dir string) error {
 	var init strings.Builder
 	if b.oracle || b.installer != "" {
 		init.WriteString("CREATE USER IF NOT EXISTS 'root'@'%';\nGRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;\n")
+	}
+	if b.oracle && !b.cfg.Grants { // everybody may do everything, as on MariaDB without its tables
+		init.WriteString("CREATE USER IF NOT EXISTS ''@'%';\nGRANT ALL ON *.* TO ''@'%';\n")
 	}
 	for _, schema := range b.cfg.Schemas {
 		fmt.Fprintf(&init, "CREATE DATABASE IF NOT EXISTS `%s` CHARACTER SET utf8mb4;\n", schema)
@@ -121,6 +125,12 @@ func (b mysqlBuild) start(s *Server) *exec.Cmd {
 	} else {
 		_, port, _ := net.SplitHostPort(s.Addr)
 		args = append(args, "--bind-address=127.0.0.1", "--port="+port)
+	}
+	switch {
+	case b.cfg.Spare != "" && b.oracle:
+		args = append(args, "--admin-address=127.0.0.1", "--admin-port="+b.cfg.Spare)
+	case b.cfg.Spare != "":
+		args = append(args, "--extra-port="+b.cfg.Spare, "--extra-max-connections=50")
 	}
 	if b.oracle {
 		args = append(args, "--mysqlx=OFF", "--secure-file-priv=NULL") // a package's folder for files may not be there
