@@ -30,6 +30,8 @@ demo: ## a synthetic evening, with nothing installed but Go
 test: servers ## everything: checks, then all tests with the race detector on private Redis and MariaDB servers
 	@$(MAKE) --no-print-directory check run-tests
 
+# On another server: PREWARM_MYSQLD=/usr/sbin/mysqld make test-fast. Each start of a MySQL takes seconds, and all tests with -race nearly an hour.
+
 .PHONY: test-fast
 test-fast: ## all tests without the race detector; results are cached
 	go test -p $(PARALLEL) -timeout $(TIMEOUT) $(PKGS)
@@ -55,7 +57,8 @@ screenshots: servers ## docs/images: what the board looks like
 # Where a bench puts its figures.
 JSON ?=
 
-# The bench of the width: make bench-pace SECONDS=6 ROUNDS=1 CELLS=1,4 PAGES=500 JSON=bin/pace.json takes some minutes.
+# The bench of the width: make bench-pace SECONDS=6 ROUNDS=1 CELLS=1,4 PAGES=500 JSON=bin/pace.json takes some minutes. GROUP=low has
+# all settings read in a resource group, which a MySQL has (PREWARM_MYSQLD).
 SECONDS ?= 15
 ROUNDS ?= 3
 RATE ?= 1000
@@ -63,12 +66,13 @@ LIVE ?= 1000
 CELLS ?= 1,2,4,8,16,32
 PAGES ?= 500,5000
 PIN ?= true
+GROUP ?=
 
 .PHONY: bench-pace
-bench-pace: servers ## what a live load feels beside the warming: fixed widths and pages against the controller; some 40 minutes, Linux
+bench-pace: servers ## what a live load feels beside the warming: fixed widths and pages against the controller; an hour, Linux
 	@mkdir -p bin $(dir $(JSON))
 	PREWARM_REQUIRE_SERVERS=1 go test ./internal/app -run 'TestPace$$' -count=1 -v -timeout 1h -pace-seconds $(SECONDS) -pace-rounds $(ROUNDS) -pace-rate $(LIVE) \
-		-pace-cells '$(CELLS)' -pace-pages '$(PAGES)' -pace-pin=$(PIN) -pace-json '$(if $(JSON),$(abspath $(JSON)))'
+		-pace-cells '$(CELLS)' -pace-pages '$(PAGES)' -pace-pin=$(PIN) -pace-group '$(GROUP)' -pace-json '$(if $(JSON),$(abspath $(JSON)))'
 
 # How late a change is in the cache: make freshness SECONDS=30 RATE=1000 JSON=bin/freshness.json, then a million races of a page against a delete.
 RACES ?= 1000000

@@ -33,6 +33,7 @@ var (
 	benchCells   = flag.String("pace-cells", "1,2,4,8,16,32", "fixed widths")
 	benchPages   = flag.String("pace-pages", "500,5000", "fixed rows of a page")
 	benchSurge   = flag.Bool("pace-surge", true, "double the live load beside the controller")
+	benchGroup   = flag.String("pace-group", "", "MySQL's resource group that all settings read in, of the lowest priority; it is made")
 	benchReport  = flag.String("pace-json", "", "file for the figures")
 )
 
@@ -238,7 +239,11 @@ func newBench(t *testing.T) *bench {
 		fmt.Sprintf("INSERT INTO live_users SELECT (seq-1) DIV %d + 1, (seq-1) %% %d + 1, CONCAT('user ', seq), CONCAT('https://img.example/avatar/', MD5(seq), '.webp'), seq %% 9, "+
 			"seq / 7, seq * 31, 'gold,new,vip', REPEAT('n', 40), 'Hangzhou', '2026-01-01', '2026-02-03 04:05:06.789' FROM %s ORDER BY seq", benchUsers, benchUsers, testenv.Numbers(1, benchShops*benchUsers)),
 		"ANALYZE TABLE live_users",
+		"CREATE RESOURCE GROUP `" + *benchGroup + "` TYPE = USER THREAD_PRIORITY = 19",
 	} {
+		if *benchGroup == "" && strings.Contains(q, "RESOURCE GROUP") {
+			continue
+		}
 		rows, err := b.source.QueryContext(t.Context(), q)
 		require.NoError(t, err)
 		require.NoError(t, rows.Close())
@@ -301,11 +306,11 @@ func (b *bench) configure(width, page int) {
 	}
 	b.config = filepath.Join(b.t.TempDir(), "bench.yaml")
 	require.NoError(b.t, os.WriteFile(b.config, []byte(fmt.Sprintf(
-		"queue: {url: %q}\ncache: {url: %q}\nledger: {dsn: %q}\nsources: {main: {dsn: %q, canary: \"SELECT nickname FROM live_users WHERE shop_id = 1 AND user_id = 77\"}}\n"+
+		"queue: {url: %q}\ncache: {url: %q}\nledger: {dsn: %q}\nsources: {main: {dsn: %q, resource_group: %q, canary: \"SELECT nickname FROM live_users WHERE shop_id = 1 AND user_id = 77\"}}\n"+
 			"%shttp: {listen: \"127.0.0.1:0\"}\npace: {margin: 1s, %s}\npolicy:\n  ready_before: 1s\n  pod_dead: 5s\n%s"+
 			"datasets:\n  - name: users\n    table: live_users\n    shop: shop_id\n    by: [user_id]\n    key: user:{shop}:{user_id}\n    value: json\n"+
 			"    columns: [user_id, nickname, avatar, level, balance, points, tags, note, city, created_at, updated_at]\n",
-		b.queueServer.URL, b.cacheServer.URL, b.ledgerDSN, b.db.DSN, slots, own, policy)), 0o600))
+		b.queueServer.URL, b.cacheServer.URL, b.ledgerDSN, b.db.DSN, *benchGroup, slots, own, policy)), 0o600))
 }
 
 // result is what a cell gave, with the surge if there was one.
