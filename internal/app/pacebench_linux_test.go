@@ -236,7 +236,7 @@ func newBench(t *testing.T) *bench {
 		"CREATE TABLE live_users (shop_id BIGINT NOT NULL, user_id BIGINT NOT NULL, nickname VARCHAR(100) NOT NULL, avatar VARCHAR(200), level INT NOT NULL, " +
 			"balance DECIMAL(12,2) NOT NULL, points BIGINT NOT NULL, tags VARCHAR(100), note VARCHAR(100), city VARCHAR(40), created_at DATETIME NOT NULL, " +
 			"updated_at DATETIME(6) NOT NULL, PRIMARY KEY (shop_id, user_id)) CHARSET=utf8mb4",
-		fmt.Sprintf("INSERT INTO live_users SELECT (seq-1) DIV %d + 1, (seq-1) %% %d + 1, CONCAT('user ', seq), CONCAT('https://img.example/avatar/', MD5(seq), '.webp'), seq %% 9, "+
+		fmt.Sprintf("INSERT INTO live_users SELECT (seq-1) DIV %d + 1, (seq-1) %% %d + 1, CONCAT('user ', seq), CONCAT('https://img.example/avatar/', LPAD(HEX(seq * 2654435761), 32, '0'), '.webp'), seq %% 9, "+
 			"seq / 7, seq * 31, 'gold,new,vip', REPEAT('n', 40), 'Hangzhou', '2026-01-01', '2026-02-03 04:05:06.789' FROM %s ORDER BY seq", benchUsers, benchUsers, testenv.Numbers(1, benchShops*benchUsers)),
 		"ANALYZE TABLE live_users",
 		"CREATE RESOURCE GROUP `" + *benchGroup + "` TYPE = USER THREAD_PRIORITY = 19",

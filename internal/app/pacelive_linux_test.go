@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
@@ -126,6 +127,7 @@ func (l *liveLoad) add(to *liveServer, conn net.Conn) {
 func (l *liveLoad) run() {
 	defer close(l.done)
 	runtime.LockOSThread()
+	l.punctual()
 	conns := append(slices.Clone(l.database.conns), l.redis.conns...)
 	polled := make([]unix.PollFd, len(conns))
 	for i, c := range conns {
@@ -143,9 +145,7 @@ func (l *liveLoad) run() {
 		}
 		l.send(&l.database)
 		l.send(&l.redis)
-		wait := unix.NsecToTimespec(max(time.Until(next), 0).Nanoseconds())
-		n, err := unix.Ppoll(polled, &wait, nil)
-		if err != nil || n == 0 {
+		if poll(polled, max(time.Until(next), 0)) <= 0 {
 			continue // interrupted, or something is due
 		}
 		for i, c := range conns {
@@ -157,6 +157,26 @@ func (l *liveLoad) run() {
 			}
 		}
 	}
+}
+
+// punctual has this thread run before all others of its processor as soon as something is due. One that is late sends what has become due meanwhile
+// at once, and these reads wait for each other: beside a processor that only counted, without any work of ours on the database, the p99 was
+// 2.2 to 2.6 times idle.
+func (l *liveLoad) punctual() {
+	if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 50}, 0); err != nil {
+		l.t.Logf("the live load may not run first (%v): what it is late by looks like harm", err)
+	}
+}
+
+// poll waits until one of the connections has something, or the time is up, and says how many have. It is no system call in the eyes of Go's
+// scheduler, which would give the thread's place to another one and have it wait for a place afterwards.
+func poll(conns []unix.PollFd, wait time.Duration) int {
+	until := unix.NsecToTimespec(wait.Nanoseconds())
+	n, _, failed := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&conns[0])), uintptr(len(conns)), uintptr(unsafe.Pointer(&until)), 0, 0, 0)
+	if failed != 0 { // interrupted
+		return 0
+	}
+	return int(n) //nolint:gosec // a few
 }
 
 func (l *liveLoad) gap() time.Duration {
