@@ -32,8 +32,7 @@ func binlogged(t *testing.T, args ...string) (*cluster, *testenv.MySQLServer) {
 func (c *cluster) told() {
 	c.t.Helper()
 	c.until(soon, "the binlog is read to its end", func() bool {
-		var position string
-		require.NoError(c.t, c.source.QueryRowContext(c.t.Context(), "SELECT @@GLOBAL.gtid_binlog_pos").Scan(&position))
+		position := testenv.BinlogPosition(c.t, c.source)
 		return c.number("SELECT COUNT(*) FROM feeds WHERE feed = 'binlog:main' AND position = ?", position) == 1 && c.number("SELECT COUNT(*) FROM pending") == 0
 	})
 }
@@ -118,10 +117,7 @@ func TestABinlogThatIsGoneIsToldAndReadingGoesOn(t *testing.T) {
 	c.change("UPDATE shop_users SET nickname = 'lost' WHERE shop_id = 1001 AND user_id = 3", "FLUSH BINARY LOGS", "FLUSH BINARY LOGS")
 	c.until(soon, "purged", func() bool { // what is read by somebody is kept
 		c.change("PURGE BINARY LOGS TO 'log.000003'")
-		var name string
-		var size int
-		require.NoError(t, c.source.QueryRowContext(t.Context(), "SHOW BINARY LOGS").Scan(&name, &size))
-		return name == "log.000003"
+		return testenv.OldestBinlog(t, c.source) == "log.000003"
 	})
 	c.serve()
 	c.until(failover, "told", func() bool { return c.number("SELECT COUNT(*) FROM alerts WHERE name = 'feed_gap'") == 1 })

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"database/sql"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -52,6 +53,7 @@ func TestALogIsReadOverTLS(t *testing.T) {
 	db, plain := follow(t, server.DSN, func(cfg *mysql.Config) { cfg.TLS = &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"} })
 	exec(t, db, "CREATE TABLE t (id INT PRIMARY KEY)", "CREATE USER reader IDENTIFIED BY 'se cret' REQUIRE SSL", "GRANT REPLICATION SLAVE ON *.* TO reader")
 	until(t, plain, 3, nil)
+	mariadb := testenv.IsMariaDB(t, db)
 
 	cfg, err := mysql.ParseDSN(server.DSN)
 	require.NoError(t, err)
@@ -59,7 +61,7 @@ func TestALogIsReadOverTLS(t *testing.T) {
 	begin := func(c *tls.Config, optional bool) (*binlog.Stream, error) {
 		cfg := cfg.Clone()
 		cfg.TLS, cfg.AllowFallbackToPlaintext = c, optional
-		return binlog.Open(t.Context(), binlog.Config{DSN: cfg, MariaDB: true, ServerID: 1<<31 + 8, Position: plain.Position.String()})
+		return binlog.Open(t.Context(), binlog.Config{DSN: cfg, MariaDB: mariadb, ServerID: 1<<31 + 8, Position: plain.Position.String()})
 	}
 	_, err = begin(nil, false)
 	require.ErrorContains(t, err, "1045", "it must come over TLS")
@@ -77,14 +79,18 @@ func TestALogIsReadOverTLS(t *testing.T) {
 
 func TestAServerWithoutTLSIsLeftUnlessThatIsAllowed(t *testing.T) {
 	t.Parallel()
-	server := testenv.BinlogMySQL(t, "--skip-ssl")
+	server := testenv.BinlogMySQL(t, "--loose-skip-ssl", "--tls-version=")
+	db, err := sql.Open("mysql", server.DSN)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	mariadb := testenv.IsMariaDB(t, db)
 	cfg, err := mysql.ParseDSN(server.DSN)
 	require.NoError(t, err)
 	cfg.TLS = &tls.Config{InsecureSkipVerify: true}
-	_, err = binlog.Open(t.Context(), binlog.Config{DSN: cfg, MariaDB: true, ServerID: 9})
+	_, err = binlog.Open(t.Context(), binlog.Config{DSN: cfg, MariaDB: mariadb, ServerID: 9})
 	require.ErrorContains(t, err, "does not offer TLS")
 	cfg.AllowFallbackToPlaintext = true
-	s, err := binlog.Open(t.Context(), binlog.Config{DSN: cfg, MariaDB: true, ServerID: 9})
+	s, err := binlog.Open(t.Context(), binlog.Config{DSN: cfg, MariaDB: mariadb, ServerID: 9})
 	require.NoError(t, err)
 	s.Close()
 }

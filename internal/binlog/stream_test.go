@@ -24,19 +24,17 @@ func follow(t *testing.T, dsn string, change ...func(*mysql.Config)) (*sql.DB, *
 	db, err := sql.Open("mysql", dsn)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	var at string
-	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT @@GLOBAL.gtid_binlog_pos").Scan(&at))
-	return db, open(t, dsn, at, change...)
+	return db, open(t, db, dsn, testenv.BinlogPosition(t, db), change...)
 }
 
-func open(t *testing.T, dsn, at string, change ...func(*mysql.Config)) *binlog.Stream {
+func open(t *testing.T, db *sql.DB, dsn, at string, change ...func(*mysql.Config)) *binlog.Stream {
 	t.Helper()
 	cfg, err := mysql.ParseDSN(dsn)
 	require.NoError(t, err)
 	for _, c := range change {
 		c(cfg)
 	}
-	s, err := binlog.Open(t.Context(), binlog.Config{DSN: cfg, MariaDB: true, ServerID: 1<<31 + 7, Position: at})
+	s, err := binlog.Open(t.Context(), binlog.Config{DSN: cfg, MariaDB: testenv.IsMariaDB(t, db), ServerID: 1<<31 + 7, Position: at})
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
 	return s
@@ -183,15 +181,15 @@ func TestATransactionThatIsInTheLogIsReadOnceAndInOrder(t *testing.T) {
 	}
 	require.Equal(t, []string{"1", "3"}, ids)
 	s.Close()
-	again := open(t, server.DSN, before)
+	again := open(t, db, server.DSN, before)
 	require.Len(t, until(t, again, 1, columns(t, db, "t")), 2, "a position in the middle does not exist")
 
 	tx, err = db.BeginTx(t.Context(), nil)
 	require.NoError(t, err)
-	_, err = tx.ExecContext(t.Context(), "INSERT INTO t SELECT seq, 2 FROM seq_10_to_100009")
+	_, err = tx.ExecContext(t.Context(), "INSERT INTO t SELECT seq, 2 FROM "+testenv.Numbers(10, 100_009))
 	require.NoError(t, err)
 	require.NoError(t, tx.Rollback())
-	exec(t, db, "INSERT INTO t SELECT seq, 3 FROM seq_10_to_100009")
+	exec(t, db, "INSERT INTO t SELECT seq, 3 FROM "+testenv.Numbers(10, 100_009))
 	rows := until(t, again, 1, columns(t, db, "t"))
 	require.Len(t, rows, 100_000)
 	require.Equal(t, "3", *rows[0].After["shop"], "what was rolled back is not in the log")
@@ -201,24 +199,20 @@ func TestALogThatIsGoneIsTold(t *testing.T) {
 	t.Parallel()
 	server := testenv.BinlogMySQL(t)
 	db, s := follow(t, server.DSN)
+	before := s.Position.String()
 	s.Close()
 	exec(t, db, "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)", "FLUSH BINARY LOGS", "INSERT INTO t VALUES (2)", "FLUSH BINARY LOGS")
 	require.Eventually(t, func() bool {
 		exec(t, db, "PURGE BINARY LOGS TO 'log.000003'")
-		var name string
-		var size int
-		require.NoError(t, db.QueryRowContext(t.Context(), "SHOW BINARY LOGS").Scan(&name, &size))
-		return name == "log.000003"
+		return testenv.OldestBinlog(t, db) == "log.000003"
 	}, 30*time.Second, 50*time.Millisecond)
-	again := open(t, server.DSN, "0-1-1")
+	again := open(t, db, server.DSN, before)
 	var err error
 	for err == nil {
 		_, err = again.Next(binlog.Silence)
 	}
 	require.ErrorIs(t, err, binlog.ErrPurged)
-	var at string
-	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT @@GLOBAL.gtid_binlog_pos").Scan(&at))
-	behind := open(t, server.DSN, at)
+	behind := open(t, db, server.DSN, testenv.BinlogPosition(t, db))
 	exec(t, db, "INSERT INTO t VALUES (3)")
 	require.Len(t, until(t, behind, 1, columns(t, db, "t")), 1)
 }
@@ -226,7 +220,8 @@ func TestALogThatIsGoneIsTold(t *testing.T) {
 func TestAServerWithNothingToSayIsHeard(t *testing.T) {
 	t.Parallel()
 	server := testenv.BinlogMySQL(t)
-	_, s := follow(t, server.DSN)
+	db, s := follow(t, server.DSN)
+	mariadb := testenv.IsMariaDB(t, db)
 	for {
 		e, err := s.Next(binlog.Silence)
 		require.NoError(t, err)
@@ -245,6 +240,6 @@ func TestAServerWithNothingToSayIsHeard(t *testing.T) {
 	cancel()
 	cfg, err := mysql.ParseDSN(server.DSN)
 	require.NoError(t, err)
-	_, err = binlog.Open(ctx, binlog.Config{DSN: cfg, MariaDB: true, ServerID: 3})
+	_, err = binlog.Open(ctx, binlog.Config{DSN: cfg, MariaDB: mariadb, ServerID: 3})
 	require.ErrorIs(t, err, context.Canceled)
 }

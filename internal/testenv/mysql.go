@@ -55,10 +55,11 @@ func GrantsMySQL(t testing.TB, args ...string) *MySQLServer {
 	return &MySQLServer{DSN: server.MySQLDSN("test"), Addr: server.Addr, own: o}
 }
 
-// BinlogMySQL is GrantsMySQL with a binlog in row format.
+// BinlogMySQL is GrantsMySQL with a binlog in row format, and GTIDs: MariaDB always has them, and does not know how MySQL is asked for
+// its own.
 func BinlogMySQL(t testing.TB, args ...string) *MySQLServer {
 	t.Helper()
-	return GrantsMySQL(t, append([]string{"--log-bin=log", "--binlog-format=ROW", "--server-id=1"}, args...)...)
+	return GrantsMySQL(t, append([]string{"--log-bin=log", "--binlog-format=ROW", "--server-id=1", "--loose-gtid-mode=ON", "--loose-enforce-gtid-consistency=ON"}, args...)...)
 }
 
 func newSchema(t testing.TB, dsn string) string {
