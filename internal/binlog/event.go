@@ -20,7 +20,7 @@ const (
 	Statement             // Text was executed, and was not written as rows
 	Commit                // a transaction ended: Position has moved
 	Idle                  // there is nothing more to read now
-	Opaque                // rows may have changed, and it is not known which: a compressed transaction
+	Opaque                // rows may have changed, and it is not known which: a compressed transaction, or an event that is not known
 )
 
 // Event is one event.
@@ -47,9 +47,11 @@ const (
 	typeRotate        = 4
 	typeFormat        = 15
 	typeXID           = 16
+	typeLoadQuery     = 18 // LOAD DATA of a session that does not write rows
 	typeTableMap      = 19
 	typeWriteV1       = 23
 	typeDeleteV1      = 25
+	typeIncident      = 26 // the server could not write what happened
 	typeHeartbeat     = 27
 	typeWriteV2       = 30
 	typeDeleteV2      = 32
@@ -68,7 +70,17 @@ const (
 	typeMariaLast     = 171
 )
 
-const eventHeader = 19
+// harmless are types of events that tell nothing of rows: the log's own, what goes before a statement or a LOAD DATA, texts for people, and
+// what servers tell each other. Any other that is not known may, unless its server says that it can be left out.
+var harmless = map[byte]bool{
+	1: true, 3: true, typeRotate: true, 5: true, 9: true, 11: true, 13: true, 14: true, typeFormat: true, 17: true, 28: true, 29: true,
+	typePreviousGTIDs: true, 36: true, 37: true, 160: true, 161: true, typeMariaGTIDList: true, 164: true,
+}
+
+const (
+	eventHeader = 19
+	ignorable   = 1 << 7 // a flag of events that can be left out
+)
 
 // event reads an event and follows the position.
 func (s *Stream) event(p []byte) (_ Event, err error) {
@@ -108,6 +120,10 @@ func (s *Stream) event(p []byte) (_ Event, err error) {
 		err = s.tableMap(body)
 	case kind >= typeWriteV1 && kind <= typeDeleteV1 || kind >= typeWriteV2 && kind <= typeDeleteV2 || kind == typePartialUpdate || kind >= typeMariaRowsZ && kind <= typeMariaLast:
 		err = s.rows(&e, kind, body)
+	case kind == typeIncident:
+		e.Kind, e.Ends = Opaque, !s.mariadb // MySQL gives it a GTID of its own
+	case !harmless[kind] && binary.LittleEndian.Uint16(p[17:])&ignorable == 0:
+		e.Kind = Opaque
 	}
 	if err != nil {
 		return Event{}, fmt.Errorf("event of type %d: %w", kind, err)
@@ -161,12 +177,13 @@ func (s *Stream) query(e *Event, body []byte) error {
 		e.Kind, e.Ends = Opaque, true
 		return nil
 	default:
-		e.Kind, e.Ends = Statement, s.alone || !s.mariadb && !dataStatement[word]
+		e.Kind, e.Ends = Statement, s.alone || !s.mariadb && !dataStatement[word] && !strings.HasSuffix(e.Text, "START TRANSACTION")
 		return nil
 	}
 }
 
-// dataStatement are statements that stand between others of their transaction, of which MySQL does not say so itself.
+// dataStatement are statements that stand between others of their transaction, of which MySQL does not say so itself. A CREATE TABLE whose
+// rows follow ends with START TRANSACTION.
 var dataStatement = map[string]bool{"INSERT": true, "UPDATE": true, "DELETE": true, "REPLACE": true, "LOAD": true}
 
 // firstWord is the first word of a statement, in capitals; of XA the first two.
