@@ -108,7 +108,9 @@ func (s *Stream) event(p []byte) (_ Event, err error) {
 		err = s.mariaGTID(binary.LittleEndian.Uint32(p[5:]), body)
 	case kind == typeGTID:
 		err = s.mysqlGTID(body)
-	case kind == typeAnonymous || kind == typeTaggedGTID:
+	case kind == typeTaggedGTID:
+		err = s.taggedGTID(body)
+	case kind == typeAnonymous:
 		err = ErrNoGTID
 	case kind == typeXID || kind == typeXAPrepare:
 		e.Kind = Commit
@@ -213,8 +215,54 @@ func (s *Stream) mysqlGTID(body []byte) error {
 	if len(body) < 25 {
 		return errMalformed
 	}
-	id := hex.EncodeToString(body[1:17])
-	s.next = fmt.Sprintf("%s-%s-%s-%s-%s:%d", id[:8], id[8:12], id[12:16], id[16:20], id[20:], binary.LittleEndian.Uint64(body[17:]))
+	s.next = fmt.Sprintf("%s:%d", uuidText(body[1:17]), binary.LittleEndian.Uint64(body[17:]))
 	s.alone = false
 	return nil
+}
+
+// taggedGTID reads the beginning of a transaction whose GTID has a tag, as MySQL has them from 8.3 on: a version, a size, the last field that
+// must be understood, and fields with their numbers, of which the first four are flags, a UUID, a number and the tag.
+func (s *Stream) taggedGTID(body []byte) error {
+	const uuid, number, tag = 1, 2, 3
+	r := reader{body}
+	if version := r.packed(); version != 1 {
+		return fmt.Errorf("%w: form %d of a GTID", errMalformed, version)
+	}
+	r.packed()
+	r.packed()
+	var id [16]byte
+	var n uint64
+	name := ""
+	for field := r.packed(); r.bytes != nil && field <= tag; field = r.packed() {
+		switch field {
+		case uuid:
+			for i := range id {
+				id[i] = byte(r.packed())
+			}
+		case number:
+			n = r.packed() >> 1 // the last bit is its sign
+		case tag:
+			name = string(r.take(int(min(r.packed(), mostTag+1))))
+		default:
+			r.packed()
+		}
+	}
+	if n == 0 || r.bytes == nil {
+		return errMalformed
+	}
+	s.next = uuidText(id[:])
+	if name != "" {
+		s.next += ":" + name
+	}
+	s.next += fmt.Sprintf(":%d", n)
+	s.alone = false
+	if _, err := ParsePosition(false, s.next); err != nil {
+		return errMalformed
+	}
+	return nil
+}
+
+func uuidText(raw []byte) string {
+	id := hex.EncodeToString(raw)
+	return fmt.Sprintf("%s-%s-%s-%s-%s", id[:8], id[8:12], id[12:16], id[16:20], id[20:])
 }

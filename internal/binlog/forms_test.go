@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -221,4 +222,40 @@ func TestWhatASessionDoesNotWriteAsRowsIsToldAndIsNoTransactionTooMany(t *testin
 		told = append(told, kinds(events(t, s, 1))...)
 	}
 	require.Equal(t, []binlog.Kind{binlog.Rows, binlog.Commit, binlog.Opaque, binlog.Rows, binlog.Commit, binlog.Rows, binlog.Commit}, told)
+}
+
+func TestTransactionsWithTagsAreRead(t *testing.T) {
+	t.Parallel()
+	server := testenv.BinlogMySQL(t)
+	db, s := follow(t, server.DSN)
+	if testenv.IsMariaDB(t, db) {
+		t.Skip("MariaDB has no tags")
+	}
+	exec(t, db, "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+	until(t, s, 1, nil)
+	until(t, s, 1, columns(t, db, "t"))
+	before := s.Position.String()
+	tagged := session(t, db, "SET gtid_next = 'AUTOMATIC:deploy'")
+	other := session(t, db, "SET gtid_next = 'AUTOMATIC:_a_tag_that_is_as_long_as_can_be'")
+	run(t, tagged, "INSERT INTO t VALUES (2)", "INSERT INTO t VALUES (3)")
+	run(t, other, "INSERT INTO t VALUES (4)")
+	exec(t, db, "INSERT INTO t VALUES (5)")
+	ids := func(s *binlog.Stream, transactions int) (all []string) {
+		for _, c := range until(t, s, transactions, columns(t, db, "t")) {
+			all = append(all, *c.After["id"])
+		}
+		return all
+	}
+	require.Equal(t, []string{"2", "3", "4", "5"}, ids(s, 4))
+	end := testenv.BinlogPosition(t, db)
+	require.Contains(t, end, ":deploy:1-2")
+	require.Equal(t, end, s.Position.String())
+	s.Close()
+	again := open(t, db, server.DSN, before)
+	require.Equal(t, []string{"2", "3"}, ids(again, 2), "tags are new to the place where it goes on")
+	middle := again.Position.String()
+	again.Close()
+	run(t, tagged, "INSERT INTO t VALUES (6)")
+	require.Equal(t, []string{"4", "5", "6"}, ids(open(t, db, server.DSN, middle), 3), "what has been read is not sent again")
+	require.True(t, slices.Contains(strings.Split(middle, ":"), "deploy"))
 }

@@ -6,17 +6,24 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// Position is which transactions have been read. MariaDB: the last of each domain, as 0-1-100. MySQL: a set, as uuid:1-5:7.
+// Position is which transactions have been read. MariaDB: the last of each domain, as 0-1-100. MySQL: a set, as uuid:1-5:7, or with tags as
+// uuid:1-5:tag:1-3.
 type Position struct {
 	mariadb bool
 	domains map[string]string     // MariaDB: server and number, by domain
-	sets    map[string][]interval // MySQL: by the server's UUID
+	sets    map[string][]interval // MySQL: by the server's UUID, or uuid:tag
 }
+
+// mostTag is the length of the longest tag.
+const mostTag = 32
+
+var tagged = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 
 // interval is from first to last, both among them; those of a UUID are in order and do not touch.
 type interval struct{ first, last uint64 }
@@ -52,7 +59,13 @@ func (p *Position) add(gtid string) bool {
 	if raw, err := hex.DecodeString(strings.ReplaceAll(id, "-", "")); err != nil || len(raw) != 16 || len(id) != 36 {
 		return false
 	}
+	key, bare := id, true // nothing follows the key yet
 	for _, text := range strings.Split(rest, ":") {
+		if len(text) <= mostTag && tagged.MatchString(text) {
+			key, bare = id+":"+text, true
+			continue
+		}
+		bare = false
 		from, to, ranged := strings.Cut(text, "-")
 		if !ranged {
 			to = from
@@ -62,9 +75,9 @@ func (p *Position) add(gtid string) bool {
 		if err != nil || err2 != nil || first == 0 || last < first {
 			return false
 		}
-		p.sets[id] = joined(p.sets[id], interval{first, last})
+		p.sets[key] = joined(p.sets[key], interval{first, last})
 	}
-	return true
+	return !bare
 }
 
 // joined is pure.
@@ -95,26 +108,47 @@ func (p Position) String() string {
 		slices.Sort(parts)
 		return strings.Join(parts, ",")
 	}
-	for _, id := range slices.Sorted(maps.Keys(p.sets)) {
-		text := id
-		for _, i := range p.sets[id] {
+	last := ""
+	for _, key := range slices.Sorted(maps.Keys(p.sets)) {
+		id, tag, _ := strings.Cut(key, ":")
+		text := key
+		if id == last {
+			text = ":" + tag
+		}
+		for _, i := range p.sets[key] {
 			if text += fmt.Sprintf(":%d", i.first); i.last > i.first {
 				text += fmt.Sprintf("-%d", i.last)
 			}
 		}
-		parts = append(parts, text)
+		if id == last {
+			parts[len(parts)-1] += text
+		} else {
+			parts = append(parts, text)
+		}
+		last = id
 	}
 	return strings.Join(parts, ",")
 }
 
-// encoded is how MySQL wants a set: a number of UUIDs, and for each its intervals, whose ends are not in them.
+// encoded is how MySQL wants a set: a number of UUIDs, and for each its intervals, whose ends are not in them. With tags, which servers before
+// 8.3 do not have, the number stands between two ones, and a tag and twice its length follow each UUID.
 func (p Position) encoded() []byte {
-	out := binary.LittleEndian.AppendUint64(nil, uint64(len(p.sets)))
-	for _, id := range slices.Sorted(maps.Keys(p.sets)) {
+	keys := slices.Sorted(maps.Keys(p.sets))
+	tags := slices.ContainsFunc(keys, func(key string) bool { return strings.Contains(key, ":") })
+	number := uint64(len(keys))
+	if tags {
+		number = 1<<56 | number<<8 | 1
+	}
+	out := binary.LittleEndian.AppendUint64(nil, number)
+	for _, key := range keys {
+		id, tag, _ := strings.Cut(key, ":")
 		raw, _ := hex.DecodeString(strings.ReplaceAll(id, "-", "")) // add has checked it
 		out = append(out, raw...)
-		out = binary.LittleEndian.AppendUint64(out, uint64(len(p.sets[id])))
-		for _, i := range p.sets[id] {
+		if tags {
+			out = append(append(out, byte(len(tag)<<1)), tag...)
+		}
+		out = binary.LittleEndian.AppendUint64(out, uint64(len(p.sets[key])))
+		for _, i := range p.sets[key] {
 			out = binary.LittleEndian.AppendUint64(out, i.first)
 			out = binary.LittleEndian.AppendUint64(out, i.last+1)
 		}

@@ -34,6 +34,7 @@ func FuzzEvents(f *testing.F) {
 	f.Add(byte(typeTableMap), "\x12\x00\x00\x00\x00\x00\x01\x00\x04test\x00\x01t\x00\x02\x0f\xfe\x04\x50\x00\xfe\x28\x00", byte(typeDeleteV2), "\x12\x00\x00\x00\x00\x00\x01\x00\x02\x00\x02\x03\xfc\x02ab\x01c")
 	f.Add(byte(typeMariaGTID), "\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00)\x00\x00\x00\x00\x00\x00", byte(typeQuery), "\x06\x00\x00\x00\x00\x00\x00\x00\x04\x00\x00\x00\x00test\x00XA COMMIT")
 	f.Add(byte(typeGTID), "\x00ABCDEFGHIJKLMNOP\x05\x00\x00\x00\x00\x00\x00\x00", byte(typeXID), "12345678")
+	f.Add(byte(typeTaggedGTID), unhex(f, taggedEvent), byte(typeXID), "12345678")
 	f.Add(byte(typeRotate), "\x04\x00\x00\x00\x00\x00\x00\x00log.000001", byte(typeFormat), "\x04\x00")
 	f.Fuzz(func(t *testing.T, first byte, body string, second byte, more string) {
 		for _, mariadb := range []bool{false, true} {
@@ -87,10 +88,41 @@ func TestMySQLsOwnFormIsRead(t *testing.T) {
 	require.Equal(t, "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-4", s.Position.String())
 	require.Equal(t, unhex(t, "0100000000000000 3e11fa4771ca11e19e33c80aa9429562 0100000000000000 0100000000000000 0500000000000000"), string(s.Position.encoded()))
 
-	for kind, body := range map[byte]string{typeAnonymous: strings.Repeat("\x00", 25), typeTaggedGTID: "\x00"} {
-		_, err := s.event(event(kind, body))
-		require.ErrorIs(t, err, ErrNoGTID)
+	_, err = s.event(event(typeAnonymous, strings.Repeat("\x00", 25)))
+	require.ErrorIs(t, err, ErrNoGTID)
+}
+
+// taggedEvent is one of MySQL 9.7: the second transaction with the tag deploy.
+const taggedEvent = "02 72 00 00 00 02 78 7a 14 70 99 03 2d 02 22 c5 03 35 02 fe 04 f1 03 00 00 00 02 04 08 06 0c 64 65 70 6c 6f 79 08 10 0a 1c 0c 7f 36 da 1b 51 df 60 06 10 45 04 12 83 12 0b"
+
+func TestATagIsPartOfAPosition(t *testing.T) {
+	t.Parallel()
+	const id = "3c3d0a38-e68b-11f1-8d7f-02fc00000001"
+	position, err := ParsePosition(false, id+":1-3:deploy:1")
+	require.NoError(t, err)
+	s := &Stream{Position: position, tables: map[uint64]*Table{}}
+	body := unhex(t, taggedEvent)
+	_, err = s.event(event(typeTaggedGTID, body))
+	require.NoError(t, err)
+	_, err = s.event(event(typeXID, "12345678"))
+	require.NoError(t, err)
+	require.Equal(t, id+":1-3:deploy:1-2", s.Position.String())
+	for n := range len(body) {
+		_, err := s.event(event(typeTaggedGTID, body[:n]))
+		if n < 38 { // the tag ends there
+			require.ErrorIs(t, err, errMalformed, "%d bytes", n)
+		}
 	}
+	for _, text := range []string{id + ":a", id + ":1:a", id + ":a-b:1", id + ":" + strings.Repeat("a", 33) + ":1"} {
+		_, err := ParsePosition(false, text)
+		require.Error(t, err, text)
+	}
+	p, err := ParsePosition(false, "3E11FA47-71CA-11E1-9E33-C80AA9429562:Tag:7,"+"3e11fa47-71ca-11e1-9e33-c80aa9429562:1-3:a:4-5")
+	require.NoError(t, err)
+	require.Equal(t, "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-3:a:4-5:tag:7", p.String())
+	const raw = "3e11fa4771ca11e19e33c80aa9429562"
+	require.Equal(t, unhex(t, "01 03 0000000000 01"+raw+"00 0100000000000000 0100000000000000 0400000000000000"+
+		raw+"02 61 0100000000000000 0400000000000000 0600000000000000"+raw+"06 746167 0100000000000000 0700000000000000 0800000000000000"), string(p.encoded()))
 }
 
 func TestAnEventThatIsNotKnownMayHaveChangedRows(t *testing.T) {

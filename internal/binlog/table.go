@@ -2,6 +2,7 @@ package binlog
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"slices"
 )
 
@@ -109,6 +110,17 @@ func (r *reader) length() int {
 	}
 	r.bytes = nil // no length here is as great
 	return 0
+}
+
+// packed reads a number as MySQL writes those of newer events: as many bytes follow the first as it ends in bits that are set, and these
+// and the one that is not are no part of the number.
+func (r *reader) packed() uint64 {
+	first := byte(r.uint(1))
+	more := bits.TrailingZeros8(^first)
+	if more == 8 {
+		return r.uint(8)
+	}
+	return uint64(first)>>(more+1) | r.uint(more)<<(7-more)
 }
 
 // name reads a length, a text and a 0.
