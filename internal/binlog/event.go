@@ -215,8 +215,15 @@ func (s *Stream) mysqlGTID(body []byte) error {
 	if len(body) < 25 {
 		return errMalformed
 	}
-	s.next = fmt.Sprintf("%s:%d", uuidText(body[1:17]), binary.LittleEndian.Uint64(body[17:]))
-	s.alone = false
+	return s.begins(fmt.Sprintf("%s:%d", uuidText(body[1:17]), binary.LittleEndian.Uint64(body[17:])))
+}
+
+// begins notes that a transaction of MySQL begins.
+func (s *Stream) begins(gtid string) error {
+	s.next, s.alone = gtid, false
+	if !s.told.add(gtid) {
+		return errMalformed
+	}
 	return nil
 }
 
@@ -247,19 +254,13 @@ func (s *Stream) taggedGTID(body []byte) error {
 			r.packed()
 		}
 	}
-	if n == 0 || r.bytes == nil {
+	if r.bytes == nil {
 		return errMalformed
 	}
-	s.next = uuidText(id[:])
 	if name != "" {
-		s.next += ":" + name
+		name = ":" + name
 	}
-	s.next += fmt.Sprintf(":%d", n)
-	s.alone = false
-	if _, err := ParsePosition(false, s.next); err != nil {
-		return errMalformed
-	}
-	return nil
+	return s.begins(fmt.Sprintf("%s%s:%d", uuidText(id[:]), name, n))
 }
 
 func uuidText(raw []byte) string {

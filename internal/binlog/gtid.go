@@ -75,6 +75,9 @@ func (p *Position) add(gtid string) bool {
 		if err != nil || err2 != nil || first == 0 || last < first {
 			return false
 		}
+		if p.sets == nil {
+			p.sets = map[string][]interval{}
+		}
 		p.sets[key] = joined(p.sets[key], interval{first, last})
 	}
 	return !bare

@@ -44,10 +44,11 @@ type Stream struct {
 	Position Position // of the transactions that have been read to their end
 	File     string   // where the last event ended
 	Offset   uint32
-	summed   bool   // events end with a checksum
-	began    bool   // the server has found the position
-	next     string // the transaction that is being read
-	alone    bool   // it is one statement
+	summed   bool     // events end with a checksum
+	began    bool     // the server has found the position
+	next     string   // the transaction that is being read
+	told     Position // the transactions of a MySQL that events were read of
+	alone    bool     // it is one statement
 	tables   map[uint64]*Table
 }
 
@@ -82,8 +83,9 @@ func Open(ctx context.Context, cfg Config) (*Stream, error) {
 	return s, nil
 }
 
-// Last is the transaction that the last event belongs to, or belonged to.
-func (s *Stream) Last() string { return s.next }
+// Told are the transactions of a MySQL that this stream has read events of, and not those before: a server that took the place of another
+// may never have had all of them.
+func (s *Stream) Told() string { return s.told.String() }
 
 // Close ends it.
 func (s *Stream) Close() {

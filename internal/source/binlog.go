@@ -61,8 +61,8 @@ const (
 	visibleMost  = 50 * time.Millisecond
 )
 
-// AwaitVisible waits until a read sees what the stream's last event belongs to: servers hand out their binlog before they
-// commit, so that a row that is read at once may be the old one.
+// AwaitVisible waits until a read sees what the stream has told: servers hand out their binlog before they commit, so that a row that is read
+// at once may be the old one. MySQL is asked for all of it, as it need not commit in the order of its binlog (binlog_order_commits).
 func (s *Source) AwaitVisible(ctx context.Context, at *binlog.Stream) error {
 	ctx, cancel := context.WithTimeout(ctx, visibleTime)
 	defer cancel()
@@ -72,10 +72,10 @@ func (s *Source) AwaitVisible(ctx context.Context, at *binlog.Stream) error {
 	}
 	if !mariadb {
 		var late int
-		if err := s.db.QueryRowContext(ctx, "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, ?)", at.Last(), visibleTime.Seconds()/2).Scan(&late); err != nil {
+		if err := s.db.QueryRowContext(ctx, "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, ?)", at.Told(), visibleTime.Seconds()/2).Scan(&late); err != nil {
 			return fmt.Errorf("source %s: wait for a commit: %w", s.name, err)
 		} else if late != 0 {
-			return fmt.Errorf("source %s: wait for a commit: %s is not visible", s.name, at.Last())
+			return fmt.Errorf("source %s: wait for a commit: %.200s is not visible", s.name, at.Told())
 		}
 		return nil
 	}
