@@ -90,7 +90,15 @@ func TestAServerWithoutTLSIsLeftUnlessThatIsAllowed(t *testing.T) {
 	_, err = binlog.Open(t.Context(), binlog.Config{DSN: cfg, MariaDB: mariadb, ServerID: 9})
 	require.ErrorContains(t, err, "does not offer TLS")
 	cfg.AllowFallbackToPlaintext = true
-	s, err := binlog.Open(t.Context(), binlog.Config{DSN: cfg, MariaDB: mariadb, ServerID: 9})
-	require.NoError(t, err)
-	s.Close()
+	exec(t, db, "CREATE USER reader IDENTIFIED BY 'se cret'", "GRANT REPLICATION SLAVE ON *.* TO reader")
+	for _, user := range []string{"root", "reader", "reader"} { // MySQL remembers a password that it was sent under its key, and then wants its hash only
+		if cfg.User = user; user == "reader" {
+			cfg.Passwd, cfg.DBName = "se cret", ""
+		}
+		s, err := binlog.Open(t.Context(), binlog.Config{DSN: cfg, MariaDB: mariadb, ServerID: 9, Position: testenv.BinlogPosition(t, db)})
+		require.NoError(t, err)
+		exec(t, db, "CREATE OR REPLACE VIEW v AS SELECT 1")
+		events(t, s, 1)
+		s.Close()
+	}
 }

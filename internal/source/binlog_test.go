@@ -93,3 +93,57 @@ func TestWhatANewPrimaryNeverHadIsNotAwaited(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAServerLacksForItsBinlogIsFound(t *testing.T) {
+	t.Parallel()
+	server := testenv.BinlogMySQL(t)
+	s, _, db := followed(t, server.DSN, "")
+	exec := func(statement string) {
+		t.Helper()
+		_, err := db.ExecContext(t.Context(), statement)
+		require.NoError(t, err, statement)
+	}
+	lacks := func(s *Source) (all []string) {
+		t.Helper()
+		found, err := s.BinlogLacks(t.Context(), nil)
+		require.NoError(t, err)
+		for _, l := range found {
+			require.True(t, l.Stops, l.What)
+			require.NotEmpty(t, l.Remedy)
+			all = append(all, l.What)
+		}
+		return all
+	}
+	require.Empty(t, lacks(s))
+	settings := [][]string{{"binlog_format", "ROW", "STATEMENT", "MIXED"}}
+	if testenv.IsMariaDB(t, db) {
+		settings = append(settings, []string{"log_bin_compress", "OFF", "ON"})
+	} else {
+		settings = append(settings, []string{"binlog_transaction_compression", "OFF", "ON"}, []string{"binlog_row_value_options", "''", "PARTIAL_JSON"}, []string{"gtid_mode", "ON", "ON_PERMISSIVE"})
+	}
+	for _, setting := range settings {
+		for _, bad := range setting[2:] {
+			exec("SET GLOBAL " + setting[0] + " = " + bad)
+			require.Equal(t, []string{setting[0] + " is " + bad}, lacks(s))
+		}
+		exec("SET GLOBAL " + setting[0] + " = " + setting[1])
+	}
+	exec("CREATE USER reader")
+	reader, err := Open(t.Context(), "main", config.Source{DSN: fmt.Sprintf("reader@tcp(%s)/", server.Addr)}, 4)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, reader.Close()) })
+	require.Equal(t, []string{"the user may not read the binlog"}, lacks(reader))
+	exec("GRANT REPLICATION SLAVE ON *.* TO reader")
+	require.Empty(t, lacks(reader))
+	at, err := reader.BinlogPosition(t.Context())
+	require.NoError(t, err)
+	stream, err := reader.ReadBinlog(t.Context(), 1<<31+12, at)
+	require.NoError(t, err, "that is all it takes")
+	stream.Close()
+
+	without := testenv.OwnMySQL(t)
+	other, err := Open(t.Context(), "main", config.Source{DSN: without.DSN}, 4)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, other.Close()) })
+	require.Equal(t, []string{"log_bin is OFF"}, lacks(other))
+}
