@@ -1,11 +1,15 @@
 package binlog
 
 import (
+	"bufio"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -141,6 +145,26 @@ func TestAnEventThatIsNotKnownMayHaveChangedRows(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, Event{}, e, "its server says that it can be left out")
 		}
+	}
+}
+
+func TestALogIsGoneOnlyIfThatIsWhyTheServerDoesNotSendIt(t *testing.T) {
+	t.Parallel()
+	for text, gone := range map[string]bool{
+		"Cannot replicate because the source purged required binary logs.":                                true,
+		"Replica has more GTIDs than the source has, using the source's SERVER_UUID.":                     true,
+		"A replica with the same server_uuid/server_id as this replica has connected to the source; the ": false,
+		"A slave with the same server_uuid/server_id as this slave has connected to the master; the ":     false,
+	} {
+		server, client := net.Pipe()
+		p := "\xff\xd4\x04#HY000" + text
+		go func() { _, _ = server.Write(append([]byte{byte(len(p)), 0, 0, 1}, p...)) }()
+		s := &Stream{conn: client, in: bufio.NewReader(client)}
+		_, err := s.Next(time.Second)
+		require.ErrorContains(t, err, text)
+		require.Equal(t, gone, errors.Is(err, ErrPurged), text)
+		require.NoError(t, server.Close())
+		require.NoError(t, client.Close())
 	}
 }
 

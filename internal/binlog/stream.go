@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -59,8 +60,12 @@ var (
 	ErrPurged = errors.New("the binlog does not hold what follows the position")
 )
 
-// purged is the server's number for a log that it cannot send.
-const purged = 1236
+// purged is the server's number for a log that it cannot send. MySQL gives it also to a stream that it ends because another has the same id,
+// which may be as soon as it begins, and says so in words that it does not translate.
+const (
+	purged = 1236
+	sameID = "same server_uuid/server_id"
+)
 
 // Open begins to read. The context ends the stream too.
 func Open(ctx context.Context, cfg Config) (*Stream, error) {
@@ -169,7 +174,7 @@ func (s *Stream) Next(wait time.Duration) (Event, error) {
 	if err == nil && len(p) == 0 {
 		err = errMalformed
 	}
-	if e, ok := errors.AsType[*mysql.MySQLError](err); ok && e.Number == purged && !s.began { // later it means other things too
+	if e, ok := errors.AsType[*mysql.MySQLError](err); ok && e.Number == purged && !s.began && !strings.Contains(e.Message, sameID) { // later it means other things too
 		err = fmt.Errorf("%w: %w", ErrPurged, err)
 	}
 	if err != nil {

@@ -243,3 +243,18 @@ func TestAServerWithNothingToSayIsHeard(t *testing.T) {
 	_, err = binlog.Open(ctx, binlog.Config{DSN: cfg, MariaDB: mariadb, ServerID: 3})
 	require.ErrorIs(t, err, context.Canceled)
 }
+
+func TestTheOlderOfTwoWithOneIDIsEndedAndThatIsNoGap(t *testing.T) {
+	t.Parallel()
+	server := testenv.BinlogMySQL(t)
+	db, older := follow(t, server.DSN)
+	newer := open(t, db, server.DSN, older.Position.String())
+	var err error
+	for err == nil {
+		_, err = older.Next(binlog.Silence)
+	}
+	require.ErrorContains(t, err, "same server_uuid/server_id")
+	require.NotErrorIs(t, err, binlog.ErrPurged)
+	exec(t, db, "CREATE TABLE t (id INT PRIMARY KEY)")
+	until(t, newer, 1, nil)
+}
