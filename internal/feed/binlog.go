@@ -24,7 +24,7 @@ const (
 	binlogAgain  = 2 * time.Second       // how long a log waits that could not be read
 	binlogLacks  = 30 * time.Second      // how long it waits for settings or rights that it lacks
 	binlogFails  = 5                     // so many failures in a row are told
-	binlogCheck  = 3 * time.Minute       // how often it is asked what the server lacks: alerts that still hold are raised again
+	binlogCheck  = 3 * time.Minute       // how often it is asked what the server lacks: alerts that still hold are raised again; and whether it still has what it told
 	viaBinlog    = "binlog"              // what its changes are counted as
 )
 
@@ -177,6 +177,11 @@ func (b *Binlog) lost(ctx context.Context, err error) error {
 func (b *Binlog) next(ctx context.Context) error {
 	if time.Since(b.checked) > binlogCheck {
 		if err := b.check(ctx); err != nil {
+			return err
+		}
+		// A server whose binlog was begun anew (RESET MASTER) may go on saying that there is nothing more, but it does not know any more what
+		// it told. Whoever asks it anew is told that.
+		if err := b.Source.AwaitVisible(ctx, b.stream); err != nil {
 			return err
 		}
 	}

@@ -1,12 +1,18 @@
 package feed
 
 import (
+	"database/sql"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+
+	"github.com/prewarm-go/prewarm/internal/binlog"
+	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/source"
+	"github.com/prewarm-go/prewarm/internal/testenv"
 )
 
 func TestAStatementTouchesTheTablesThatItNames(t *testing.T) {
@@ -25,6 +31,48 @@ func TestAStatementTouchesTheTablesThatItNames(t *testing.T) {
 	} {
 		require.Equal(t, want, touches(statement, tables), statement)
 	}
+}
+
+func TestABinlogThatIsBegunAnewIsNotTakenForASilentOne(t *testing.T) {
+	t.Parallel()
+	server := testenv.BinlogMySQL(t)
+	s, err := source.Open(t.Context(), "main", config.Source{DSN: server.DSN}, 4)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	db, err := sql.Open("mysql", server.DSN)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	exec := func(statement string) {
+		_, err := db.ExecContext(t.Context(), statement)
+		require.NoError(t, err, statement)
+	}
+	at, err := s.BinlogPosition(t.Context())
+	require.NoError(t, err)
+	stream, err := s.ReadBinlog(t.Context(), 1<<31+13, at)
+	require.NoError(t, err)
+	defer stream.Close()
+	exec("CREATE TABLE t (id INT PRIMARY KEY)")
+	b := &Binlog{Source: s, stream: stream, checked: time.Now()}
+	for b.since.IsZero() {
+		require.NoError(t, b.next(t.Context()))
+	}
+	b.since, b.checked = time.Time{}, time.Now().Add(-2*binlogCheck)
+	require.NoError(t, b.next(t.Context()), "nothing has happened")
+	if testenv.IsMariaDB(t, db) {
+		exec("RESET MASTER")
+	} else {
+		exec("RESET BINARY LOGS AND GTIDS")
+	}
+	b.since, b.checked = time.Time{}, time.Now().Add(-2*binlogCheck)
+	exec("CREATE TABLE other (id INT PRIMARY KEY)")
+	require.ErrorContains(t, b.next(t.Context()), "wait for a commit")
+	again, err := s.ReadBinlog(t.Context(), 1<<31+14, stream.Position.String())
+	require.NoError(t, err)
+	defer again.Close()
+	for deadline := time.Now().Add(10 * time.Second); err == nil && time.Now().Before(deadline); {
+		_, err = again.Next(binlog.Silence)
+	}
+	require.ErrorIs(t, err, binlog.ErrPurged, "this is told")
 }
 
 func TestTheLagGrowsWhileAFeedIsNotRead(t *testing.T) {
