@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -38,11 +39,11 @@ func TestTheDoctorChecksReplicasThatAreRead(t *testing.T) {
 	require.Contains(t, found["replica main/3"].Remedy, "sources.main.replicas[2]")
 	require.NotContains(t, fmt.Sprint(found), "hunter2")
 
-	execute(t, replica.DSN, "STOP SLAVE SQL_THREAD")
+	execute(t, replica.DSN, "STOP REPLICA SQL_THREAD")
 	found, _ = examined(t, file)
 	require.Equal(t, warn, found["replica main/1"].Status)
 	require.Equal(t, "Replica_SQL_Running is No", found["replica main/1"].Detail)
-	execute(t, replica.DSN, "STOP SLAVE", "CHANGE MASTER TO MASTER_DELAY = 3600", "START SLAVE")
+	testenv.DelayReplica(replica, time.Hour)
 	execute(t, primary.DSN, "INSERT INTO shops VALUES (7, 'seven')")
 	found, _ = examined(t, file)
 	require.Equal(t, warn, found["replica main/1 position"].Status, "%+v", found)

@@ -107,8 +107,8 @@ func TestPagesAreReadAtReplicasThatHaveWhatThePrimaryHas(t *testing.T) {
 			require.NoError(t, err, s)
 		}
 	}
-	at(0, "STOP SLAVE SQL_THREAD")
-	at(1, "STOP SLAVE", "CHANGE MASTER TO MASTER_DELAY = 3600", "START SLAVE")
+	at(0, "STOP REPLICA SQL_THREAD")
+	testenv.DelayReplica(replicas[1], time.Hour)
 	c.change("UPDATE shop_users SET nickname = 'behind' WHERE shop_id = 1002")
 	c.announce(ka(1002, time.Now().Add(time.Hour)))
 	c.becomes(failover, 1002, "ready")
@@ -119,8 +119,8 @@ func TestPagesAreReadAtReplicasThatHaveWhatThePrimaryHas(t *testing.T) {
 	require.Zero(t, c.number("SELECT COUNT(*) FROM units WHERE attempts > 1"))
 
 	// When they have caught up, they are read again.
-	at(0, "START SLAVE SQL_THREAD")
-	at(1, "STOP SLAVE", "CHANGE MASTER TO MASTER_DELAY = 0", "START SLAVE")
+	at(0, "START REPLICA SQL_THREAD")
+	testenv.DelayReplica(replicas[1], 0)
 	testenv.AwaitReplica(t, primary, replicas[0])
 	c.reads(p, "main/1", 1)
 	before := p.metric(t, pagesAt("main/1"))

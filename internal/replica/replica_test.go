@@ -97,8 +97,8 @@ func TestReplicasAreReadInTurnWhileTheyHaveWhatThePrimaryHas(t *testing.T) {
 	s.Look(t.Context())
 	require.Len(t, s.next(), 2, "it is well")
 
-	execute(t, one, "STOP SLAVE SQL_THREAD")
-	execute(t, two, "STOP SLAVE SQL_THREAD")
+	execute(t, one, "STOP REPLICA SQL_THREAD")
+	execute(t, two, "STOP REPLICA SQL_THREAD")
 	execute(t, primary, "INSERT INTO users VALUES (1, 2)")
 	at, _, since = reader.Next(t.Context(), 11)
 	require.Nil(t, at)
@@ -108,7 +108,7 @@ func TestReplicasAreReadInTurnWhileTheyHaveWhatThePrimaryHas(t *testing.T) {
 	s.Look(t.Context())
 	require.InDelta(t, 1, out(0, reasonUnfit), 0, "it does not replicate")
 
-	execute(t, one, "START SLAVE SQL_THREAD")
+	execute(t, one, "START REPLICA SQL_THREAD")
 	testenv.AwaitReplica(t, primary, one)
 	s.Look(t.Context())
 	at, name, _ = reader.Next(t.Context(), 12)

@@ -105,7 +105,7 @@ func TestAReplicaIsKnownAndItsPositionAwaited(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, page.Rows)
 
-	exec(replicaServer.DSN, "STOP SLAVE SQL_THREAD")
+	exec(replicaServer.DSN, "STOP REPLICA SQL_THREAD")
 	require.True(t, reached(20*time.Second), "nothing new has come")
 	exec(primaryServer.DSN, "ALTER TABLE users MODIFY nick VARCHAR(40)")
 	require.False(t, reached(50*time.Millisecond))
@@ -118,7 +118,7 @@ func TestAReplicaIsKnownAndItsPositionAwaited(t *testing.T) {
 	at, err := primary.Bind(t.Context(), spec)
 	require.NoError(t, err)
 	require.ErrorContains(t, at.Alike(bound), "column nick")
-	exec(replicaServer.DSN, "START SLAVE SQL_THREAD")
+	exec(replicaServer.DSN, "START REPLICA SQL_THREAD")
 	require.True(t, reached(20*time.Second))
 	bound, err = replica.Bind(t.Context(), spec)
 	require.NoError(t, err)

@@ -15,52 +15,77 @@ const caughtUp = 30 * time.Second
 // server's own arguments. It has all that the primary had when it returns.
 func ReplicaMySQL(t testing.TB, primary *MySQLServer, id int, args ...string) *MySQLServer {
 	t.Helper()
-	replica := GrantsMySQL(t, append([]string{"--log-bin=log", "--binlog-format=ROW", "--log-slave-updates", fmt.Sprintf("--server-id=%d", id)}, args...)...)
+	// MySQL writes what it takes over into its own binlog anyway, and has lost the old name of the setting.
+	replica := BinlogMySQL(t, append([]string{"--loose-log-slave-updates", fmt.Sprintf("--server-id=%d", id)}, args...)...)
 	host, port, err := net.SplitHostPort(primary.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := sql.Open("mysql", replica.DSN)
-	if err != nil {
-		t.Fatal(err)
+	from := "CHANGE REPLICATION SOURCE TO SOURCE_HOST='%s', SOURCE_PORT=%s, SOURCE_USER='root', SOURCE_CONNECT_RETRY=1, SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1"
+	if replica.MariaDB() {
+		from = "CHANGE MASTER TO MASTER_HOST='%s', MASTER_PORT=%s, MASTER_USER='root', MASTER_CONNECT_RETRY=1, MASTER_USE_GTID=slave_pos"
 	}
-	defer db.Close()
-	for _, statement := range []string{
-		fmt.Sprintf("CHANGE MASTER TO MASTER_HOST='%s', MASTER_PORT=%s, MASTER_USER='root', MASTER_CONNECT_RETRY=1, MASTER_USE_GTID=slave_pos", host, port),
-		"START SLAVE",
-	} {
-		if _, err := db.ExecContext(t.Context(), statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
-		}
-	}
+	replica.execute(fmt.Sprintf(from, host, port), "START REPLICA")
 	AwaitReplica(t, primary, replica)
 	return replica
+}
+
+// DelayReplica has a replica take over what its primary has only when that is so old.
+func DelayReplica(replica *MySQLServer, by time.Duration) {
+	replica.t.Helper()
+	delay := "CHANGE REPLICATION SOURCE TO SOURCE_DELAY = %.0f"
+	if replica.MariaDB() {
+		delay = "CHANGE MASTER TO MASTER_DELAY = %.0f"
+	}
+	replica.execute("STOP REPLICA", fmt.Sprintf(delay, by.Seconds()), "START REPLICA")
 }
 
 // AwaitReplica waits until a replica has what its primary has now.
 func AwaitReplica(t testing.TB, primary, replica *MySQLServer) {
 	t.Helper()
-	var position string
-	var missed int
-	for _, ask := range []struct {
-		dsn, query string
-		args       []any
-		into       any
-	}{
-		{primary.DSN, "SELECT @@GLOBAL.gtid_binlog_pos", nil, &position},
-		{replica.DSN + "?interpolateParams=true", "SELECT MASTER_GTID_WAIT(?, ?)", []any{&position, caughtUp.Seconds()}, &missed},
-	} {
-		db, err := sql.Open("mysql", ask.dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = db.QueryRowContext(t.Context(), ask.query, ask.args...).Scan(ask.into)
-		_ = db.Close()
-		if err != nil {
-			t.Fatalf("%s: %v", ask.query, err)
-		}
+	position, wait := "SELECT @@GLOBAL.gtid_executed", "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, ?)"
+	if replica.MariaDB() {
+		position, wait = "SELECT @@GLOBAL.gtid_binlog_pos", "SELECT MASTER_GTID_WAIT(?, ?)"
 	}
-	if missed != 0 {
+	var upTo string
+	var missed int
+	primary.ask(&upTo, position)
+	if replica.ask(&missed, wait, upTo, caughtUp.Seconds()); missed != 0 {
 		t.Fatalf("the replica has not caught up within %s", caughtUp)
+	}
+}
+
+// MariaDB says which of the two the server is.
+func (s *MySQLServer) MariaDB() (mariadb bool) {
+	s.t.Helper()
+	s.ask(&mariadb, "SELECT VERSION() LIKE '%MariaDB%'")
+	return mariadb
+}
+
+// ask reads one value as root.
+func (s *MySQLServer) ask(into any, query string, args ...any) {
+	s.t.Helper()
+	db, err := sql.Open("mysql", s.DSN+"?interpolateParams=true")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRowContext(s.t.Context(), query, args...).Scan(into); err != nil {
+		s.t.Fatalf("%s: %v", query, err)
+	}
+}
+
+// execute runs statements as root.
+func (s *MySQLServer) execute(statements ...string) {
+	s.t.Helper()
+	db, err := sql.Open("mysql", s.DSN)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer db.Close()
+	for _, statement := range statements {
+		if _, err := db.ExecContext(s.t.Context(), statement); err != nil {
+			s.t.Fatalf("%s: %v", statement, err)
+		}
 	}
 }
