@@ -33,6 +33,7 @@ var unavailable = map[uint16]bool{
 	3100: true, // before commit, by the replication's own check
 	3168: true, // server is not ready
 	3032: true, // offline mode
+	4031: true, // MySQL's last word on a connection that said nothing for too long; MariaDB just closes it
 }
 
 // Unavailable says whether an error of a MySQL or MariaDB, a source or the ledger, means that the server cannot be reached
