@@ -104,7 +104,7 @@ func TestTheServersCertificateIsChecked(t *testing.T) {
 func TestAServerWithoutTLSAndOneThatWantsItAreToldApart(t *testing.T) {
 	t.Parallel()
 	a := testenv.NewAuthority(t)
-	without := testenv.GrantsMySQL(t, "--skip-ssl")
+	without := testenv.GrantsMySQL(t, "--loose-skip-ssl", "--tls-version=") // MariaDB's word, and MySQL's
 	asLedger, asSource := opened(t, without.DSN, &config.TLS{CAFile: a.File})
 	require.ErrorContains(t, asLedger, "does not offer TLS: give the server a certificate, or remove ledger.tls")
 	require.ErrorContains(t, asSource, "remove sources.main.tls")
@@ -112,8 +112,29 @@ func TestAServerWithoutTLSAndOneThatWantsItAreToldApart(t *testing.T) {
 	cert, key := a.Issue("server")
 	strict := testenv.GrantsMySQL(t, "--ssl-ca="+a.File, "--ssl-cert="+cert, "--ssl-key="+key, "--require-secure-transport=ON")
 	asLedger, asSource = opened(t, strict.DSN, nil)
-	require.ErrorContains(t, asLedger, "a server that wants TLS, need ledger.tls")
-	require.ErrorContains(t, asSource, "need sources.main.tls")
+	if without.MariaDB() { // it only refuses the user
+		require.ErrorContains(t, asLedger, "a server that wants TLS, need ledger.tls")
+		require.ErrorContains(t, asSource, "need sources.main.tls")
+		return
+	}
+	require.ErrorContains(t, asLedger, "the server wants TLS: set ledger.tls")
+	require.ErrorContains(t, asSource, " wants TLS: ")
+	require.ErrorContains(t, asSource, "; set sources.main.tls")
+}
+
+// TestAPasswordDoesNotNeedTLS: at a user's first login MySQL's caching_sha2_password has it encrypted with a key of the server's, and knows
+// the user after that.
+func TestAPasswordDoesNotNeedTLS(t *testing.T) {
+	t.Parallel()
+	s := secured(t, testenv.NewAuthority(t))
+	for range 2 {
+		asLedger, asSource := opened(t, "plain:p@tcp("+s.Addr+")/test", nil)
+		require.NoError(t, asLedger)
+		require.NoError(t, asSource)
+		asLedger, asSource = opened(t, "plain:wrong@tcp("+s.Addr+")/test", nil)
+		require.ErrorContains(t, asLedger, `refuses user "plain"`)
+		require.ErrorContains(t, asSource, `refuses user "plain"`)
+	}
 }
 
 func TestUnreadableCertificatesAreNamed(t *testing.T) {
