@@ -35,11 +35,16 @@ func blocks(text string) []block {
 	return all
 }
 
+// of says whether a block of SQL is for a server of this kind.
+func (b block) of(server *testenv.MySQLServer) bool {
+	return b.about == "" || b.about == "mariadb" == server.MariaDB()
+}
+
 // reader is a private stack in which the pages' commands are run, one page after the other, as a reader would.
 type reader struct {
 	t       *testing.T
 	dir     string
-	mysql   string // host:port
+	mysql   *testenv.MySQLServer
 	redis   string
 	http    string
 	environ []string
@@ -60,7 +65,7 @@ func newReader(t *testing.T) *reader {
 	require.NoError(t, err)
 	addr := listen.Addr().String()
 	require.NoError(t, listen.Close())
-	m := &reader{t: t, dir: t.TempDir(), mysql: db.Addr, redis: redis.Addr, http: addr}
+	m := &reader{t: t, dir: t.TempDir(), mysql: db, redis: redis.Addr, http: addr}
 	program := testenv.Program(t, "github.com/prewarm-go/prewarm/cmd/prewarm")
 	m.environ = append(os.Environ(), "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"), "PREWARM_QUEUE_URL=redis://"+redis.Addr+"/0",
 		"PREWARM_CACHE_URL=redis://"+redis.Addr+"/1", "PREWARM_HTTP_LISTEN="+addr, "PREWARM_SERVER=http://"+addr)
@@ -73,7 +78,7 @@ func newReader(t *testing.T) *reader {
 // sql runs statements as root.
 func (m *reader) sql(text string) {
 	m.t.Helper()
-	db, err := sql.Open("mysql", "root@tcp("+m.mysql+")/?multiStatements=true")
+	db, err := sql.Open("mysql", "root@tcp("+m.mysql.Addr+")/?multiStatements=true")
 	require.NoError(m.t, err)
 	defer func() { require.NoError(m.t, db.Close()) }()
 	_, err = db.ExecContext(m.t.Context(), text)
@@ -83,7 +88,7 @@ func (m *reader) sql(text string) {
 // command is a script as it is run here: on this stack's addresses, and about the newest run.
 func (m *reader) command(ctx context.Context, script string) *exec.Cmd {
 	_, redisPort, _ := net.SplitHostPort(m.redis)
-	script = strings.NewReplacer("localhost:3306", m.mysql, "127.0.0.1:8080", m.http, "-p 6379", "-p "+redisPort).Replace(script)
+	script = strings.NewReplacer("localhost:3306", m.mysql.Addr, "127.0.0.1:8080", m.http, "-p 6379", "-p "+redisPort).Replace(script)
 	script = regexp.MustCompile(`\bID\b`).ReplaceAllString(script, cmp.Or(m.run, "none"))
 	c := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
 	c.Dir, c.Env = m.dir, slices.Concat(m.environ, m.exports)
@@ -96,7 +101,9 @@ func (m *reader) block(page string, b block) {
 	m.t.Helper()
 	switch {
 	case b.language == "sql":
-		m.sql(b.text)
+		if b.of(m.mysql) {
+			m.sql(b.text)
+		}
 		return
 	case b.language != "sh" || b.about == "not-run":
 		return

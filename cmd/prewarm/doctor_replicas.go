@@ -99,7 +99,7 @@ func (d *doctor) lag(ctx context.Context, check string, primary, replica *source
 	case err != nil:
 		d.failed(check+" position", err, "")
 	case !reached:
-		d.found(check+" position", warn, fmt.Sprintf("is more than %s behind, and so not read now", replicaReach), "look at Seconds_Behind_Master in SHOW REPLICA STATUS")
+		d.found(check+" position", warn, fmt.Sprintf("is more than %s behind, and so not read now", replicaReach), "look at Seconds_Behind_Source (MariaDB: Seconds_Behind_Master) in SHOW REPLICA STATUS")
 	default:
 		d.found(check+" position", ok, fmt.Sprintf("has what the source has within %s", time.Since(began).Round(time.Millisecond)), "")
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,8 @@ func rights(t *testing.T) *cluster {
 	t.Helper()
 	server := testenv.BinlogMySQL(t)
 	root := openMySQL(t, server.DSN+"?multiStatements=true")
-	for _, text := range append([]string{"CREATE DATABASE shop CHARACTER SET utf8mb4"}, documented(t, "sql")...) {
+	own := map[bool]string{true: "sql mariadb", false: "sql mysql"}[server.MariaDB()]
+	for _, text := range slices.Concat([]string{"CREATE DATABASE shop CHARACTER SET utf8mb4"}, documented(t, "sql"), documented(t, own)) {
 		_, err := root.ExecContext(t.Context(), text)
 		require.NoError(t, err, text)
 	}
