@@ -19,7 +19,7 @@ type Needed struct {
 // What prewarm's users need; docs/grants.md says it to people.
 var (
 	Ledger = Needed{Rights: []string{"CREATE", "ALTER", "DROP", "INDEX", "SELECT", "INSERT", "UPDATE", "DELETE"}}
-	Reader = Needed{Rights: []string{"SELECT"}, Everywhere: []string{"REPLICATION CLIENT", "BINLOG MONITOR", "REPLICA MONITOR", "SLAVE MONITOR"}}
+	Reader = Needed{Rights: []string{"SELECT"}, Everywhere: []string{"REPLICATION CLIENT", "BINLOG MONITOR", "REPLICA MONITOR", "SLAVE MONITOR", "RESOURCE_GROUP_USER"}}
 	// Follower reads the binlog too.
 	Follower = Needed{Rights: Reader.Rights, Everywhere: append([]string{"REPLICATION SLAVE"}, Reader.Everywhere...)}
 )
@@ -41,8 +41,8 @@ func Read(ctx context.Context, db *sql.DB) (lines []string, err error) {
 	return lines, rows.Err()
 }
 
-// line is GRANT rights ON where TO whom. A password's hash may follow, and is not looked at.
-var line = regexp.MustCompile("(?is)^GRANT (.+?) ON (?:TABLE |FUNCTION |PROCEDURE )?(" + name + `(?:\.` + name + ")?) TO ")
+// line is GRANT rights ON where TO whom; where is a user for PROXY. A password's hash may follow, and is not looked at.
+var line = regexp.MustCompile("(?is)^GRANT (.+?) ON (?:TABLE |FUNCTION |PROCEDURE )?(" + name + "(?:[.@]" + name + ")?) TO ")
 
 const name = "(?:`(?:[^`]|``)*`|\\*|[^ .`]+)"
 

@@ -27,6 +27,8 @@ func TestBeyondWhatIsNeeded(t *testing.T) {
 		"GRANT CREATE TEMPORARY TABLES, LOCK TABLES ON `shop`.* TO 'r'@'%'":   {"CREATE TEMPORARY TABLES on `shop`.*", "LOCK TABLES on `shop`.*"},
 		"GRANT `some_role` TO `r`@`%`":                                        nil,
 		"GRANT PROXY ON ''@'%' TO 'root'@'localhost' WITH GRANT OPTION":       {"PROXY on ''@'%'", "GRANT OPTION on ''@'%'"},
+		"GRANT PROXY ON ``@`` TO `root`@`localhost`":                          {"PROXY on ``@``"},
+		"GRANT BACKUP_ADMIN,RESOURCE_GROUP_USER ON *.* TO `r`@`%`":            {"BACKUP_ADMIN on *.*"},
 	} {
 		require.Equal(t, want, grants.Reader.Beyond([]string{text}), text)
 	}
@@ -52,6 +54,18 @@ func TestAServersOwnWordsAreUnderstood(t *testing.T) {
 	as := strings.Replace(server.DSN, "root@", "l:p@", 1)
 	require.Empty(t, grants.Ledger.Beyond(read(as)))
 	require.Contains(t, grants.Reader.Beyond(read(as)), "DELETE on `test`.*")
+
+	// What a role has is among them when it is in force.
+	read(server.DSN, "CREATE ROLE writes", "GRANT INSERT ON test.* TO writes", "CREATE USER w IDENTIFIED BY 'p'", "GRANT SELECT ON test.* TO w", "GRANT writes TO w")
+	as = strings.Replace(server.DSN, "root@", "w:p@", 1)
+	require.Empty(t, grants.Reader.Beyond(read(as)))
+	require.Equal(t, []string{"INSERT on `test`.*"}, grants.Reader.Beyond(read(as, "SET ROLE writes")))
+	to := "TO"
+	if server.MariaDB() {
+		to = "FOR"
+	}
+	read(server.DSN, "SET DEFAULT ROLE writes "+to+" w")
+	require.Equal(t, []string{"INSERT on `test`.*"}, grants.Reader.Beyond(read(as)))
 }
 
 func FuzzBeyond(f *testing.F) {

@@ -86,10 +86,8 @@ func settingsLack(mariadb bool, have map[string]string) (lacks []Lack) {
 // following are the rights that let a user read the binlog, by the names that they have had.
 var following = regexp.MustCompile(`(?i)^GRANT .*\b(REPLICATION SLAVE|REPLICATION REPLICA|ALL PRIVILEGES|SUPER)\b.* ON \*\.\* TO `)
 
-// mayFollow believes a user with roles, whose rights are not listed.
-func mayFollow(lines []string) bool {
-	return slices.ContainsFunc(lines, func(line string) bool { return following.MatchString(line) || !strings.Contains(line, " ON ") })
-}
+// mayFollow goes by what is listed: that is the rights of roles too, but of those only that are in force.
+func mayFollow(lines []string) bool { return slices.ContainsFunc(lines, following.MatchString) }
 
 // imageLacks is pure: with a part of each row only in the log, rows are found by their primary key.
 func imageLacks(image string, bound []*Bound) (lacks []Lack) {

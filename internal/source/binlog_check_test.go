@@ -43,7 +43,8 @@ func TestWhoMayReadABinlog(t *testing.T) {
 		{true, []string{"GRANT REPLICATION SLAVE ON *.* TO `r`@`%`", "GRANT SELECT ON `shop`.* TO `r`@`%`"}},
 		{true, []string{"GRANT SELECT, REPLICATION SLAVE, RELOAD ON *.* TO `r`@`%` IDENTIFIED BY PASSWORD '*0'"}},
 		{true, []string{"GRANT ALL PRIVILEGES ON *.* TO `root`@`%` WITH GRANT OPTION"}},
-		{true, []string{"GRANT `role` TO `r`@`%`", "GRANT USAGE ON *.* TO `r`@`%`"}},
+		{false, []string{"GRANT `role` TO `r`@`%`", "GRANT USAGE ON *.* TO `r`@`%`"}},
+		{true, []string{"GRANT `role` TO `r`@`%`", "GRANT USAGE ON *.* TO `r`@`%`", "GRANT REPLICATION SLAVE ON *.* TO `role`", "SET DEFAULT ROLE `role` FOR `r`@`%`"}},
 	} {
 		require.Equal(t, c.may, mayFollow(c.lines), "%v", c.lines)
 	}
