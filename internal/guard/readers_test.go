@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -96,6 +97,25 @@ func TestReplicaLag(t *testing.T) {
 	require.NoError(t, err)
 	_, err = ReadReplicaLag(t.Context(), db)
 	require.ErrorIs(t, err, ErrNotReplicating)
+}
+
+func TestTheLagOfARunningReplica(t *testing.T) {
+	t.Parallel()
+	primary := testenv.BinlogMySQL(t)
+	replica := testenv.ReplicaMySQL(t, primary, 2)
+	here, there := openDB(t, primary.DSN), openDB(t, replica.DSN)
+	becomes := func(what string, is func(lag float64, err error) bool) {
+		t.Helper()
+		require.Eventually(t, func() bool { return is(ReadReplicaLag(t.Context(), there)) }, 20*time.Second, 20*time.Millisecond, what)
+	}
+	becomes("caught up", func(lag float64, err error) bool { return err == nil && lag == 0 })
+	testenv.DelayReplica(replica, time.Hour)
+	_, err := here.ExecContext(t.Context(), "CREATE TABLE late (id INT PRIMARY KEY)")
+	require.NoError(t, err)
+	becomes("behind", func(lag float64, err error) bool { return err == nil && lag >= 1 })
+	_, err = there.ExecContext(t.Context(), "STOP REPLICA SQL_THREAD")
+	require.NoError(t, err)
+	becomes("stopped", func(_ float64, err error) bool { return errors.Is(err, ErrNotReplicating) })
 }
 
 func TestReplicaLagIsTheGreatestOfAllChannels(t *testing.T) {
