@@ -43,45 +43,43 @@ func DelayReplica(replica *MySQLServer, by time.Duration) {
 // AwaitReplica waits until a replica has what its primary has now.
 func AwaitReplica(t testing.TB, primary, replica *MySQLServer) {
 	t.Helper()
-	position, wait := "SELECT @@GLOBAL.gtid_executed", "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, ?)"
-	if replica.MariaDB() {
-		position, wait = "SELECT @@GLOBAL.gtid_binlog_pos", "SELECT MASTER_GTID_WAIT(?, ?)"
+	from, to := primary.root(), replica.root()
+	defer from.Close()
+	defer to.Close()
+	wait := "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, ?)"
+	if IsMariaDB(t, to) {
+		wait = "SELECT MASTER_GTID_WAIT(?, ?)"
 	}
-	var upTo string
 	var missed int
-	primary.ask(&upTo, position)
-	if replica.ask(&missed, wait, upTo, caughtUp.Seconds()); missed != 0 {
+	if err := to.QueryRowContext(t.Context(), wait, BinlogPosition(t, from), caughtUp.Seconds()).Scan(&missed); err != nil {
+		t.Fatalf("%s: %v", wait, err)
+	}
+	if missed != 0 {
 		t.Fatalf("the replica has not caught up within %s", caughtUp)
 	}
 }
 
 // MariaDB says which of the two the server is.
-func (s *MySQLServer) MariaDB() (mariadb bool) {
+func (s *MySQLServer) MariaDB() bool {
 	s.t.Helper()
-	s.ask(&mariadb, "SELECT VERSION() LIKE '%MariaDB%'")
-	return mariadb
+	db := s.root()
+	defer db.Close()
+	return IsMariaDB(s.t, db)
 }
 
-// ask reads one value as root.
-func (s *MySQLServer) ask(into any, query string, args ...any) {
+func (s *MySQLServer) root() *sql.DB {
 	s.t.Helper()
 	db, err := sql.Open("mysql", s.DSN+"?interpolateParams=true")
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer db.Close()
-	if err := db.QueryRowContext(s.t.Context(), query, args...).Scan(into); err != nil {
-		s.t.Fatalf("%s: %v", query, err)
-	}
+	return db
 }
 
 // execute runs statements as root.
 func (s *MySQLServer) execute(statements ...string) {
 	s.t.Helper()
-	db, err := sql.Open("mysql", s.DSN)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	db := s.root()
 	defer db.Close()
 	for _, statement := range statements {
 		if _, err := db.ExecContext(s.t.Context(), statement); err != nil {
