@@ -33,14 +33,16 @@ func OldestBinlog(t testing.TB, db *sql.DB) string {
 	if err != nil || !rows.Next() {
 		t.Fatal("no binlog", err, rows.Err())
 	}
+	var name string
 	into := make([]any, len(columns)) // a name, a size, and with MySQL whether it is encrypted
 	for i := range into {
-		into[i] = new(string)
+		into[i] = new(sql.RawBytes)
 	}
+	into[0] = &name
 	if err := rows.Scan(into...); err != nil {
 		t.Fatal(err)
 	}
-	return *into[0].(*string)
+	return name
 }
 
 func ask(t testing.TB, db *sql.DB, query string) (answer string) {
