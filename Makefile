@@ -30,7 +30,9 @@ demo: ## a synthetic evening, with nothing installed but Go
 test: servers ## everything: checks, then all tests with the race detector on private Redis and MariaDB servers
 	@$(MAKE) --no-print-directory check run-tests
 
-# On another server: PREWARM_MYSQLD=/usr/sbin/mysqld make test-fast. Each start of a MySQL takes seconds, and all tests with -race nearly an hour.
+.PHONY: test-mysql
+test-mysql: servers ## all tests on a MySQL instead of MariaDB, which PREWARM_MYSQLD names or which is fetched; some 15 minutes
+	mysqld=$$(.ci/mysql); PREWARM_MYSQLD="$$mysqld" PREWARM_REQUIRE_SERVERS=1 go test -count=1 -p $(PARALLEL) -timeout 20m $(PKGS)
 
 .PHONY: test-fast
 test-fast: ## all tests without the race detector; results are cached
