@@ -103,7 +103,7 @@ func (s *Store) Alerts(ctx context.Context, limit int) ([]alert.Record, error) {
 // ResolveAlert ends an alert, unless it has been raised since it was read.
 func (s *Store) ResolveAlert(ctx context.Context, r alert.Record, why string) error {
 	_, err := s.exec(ctx, s.db, `UPDATE alerts SET state = 'resolved', ended = ?, resolved_us = :now, seq = seq + 1
-		WHERE fingerprint = ? AND state = 'firing' AND seq = ? AND raised_us = ?`, clip(why), r.Fingerprint, r.Seq, micros(r.At))
+		WHERE fingerprint = ? AND state = 'firing' AND seq = ? AND times = ? AND raised_us = ?`, clip(why), r.Fingerprint, r.Seq, r.Times, micros(r.At))
 	if err != nil { // no row: it was raised meanwhile, or another pod was faster
 		return fmt.Errorf("resolve alert %s: %w", r.Name, err)
 	}
