@@ -1,6 +1,7 @@
 package source
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,9 @@ func TestASessionThatTheServerHasEndedIsNobodysFault(t *testing.T) {
 			require.NoError(t, err)
 		}
 		require.Eventually(t, func() bool {
-			return len(e.strings(t, "SELECT ID FROM information_schema.PROCESSLIST WHERE ID = ?", id)) == 0
+			var n int // MySQL's list fails while a statement of another test holds bytes that are no text
+			err := e.write.QueryRowContext(t.Context(), fmt.Sprintf("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = %d", id)).Scan(&n)
+			return err == nil && n == 0
 		}, 20*time.Second, 10*time.Millisecond)
 		_, err = session.ExecContext(t.Context(), "DO 1")
 		require.Error(t, err, statement)
