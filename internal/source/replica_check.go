@@ -3,10 +3,12 @@ package source
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prewarm-go/prewarm/internal/mysqlconn"
 )
@@ -30,17 +32,49 @@ func (s *Source) ReplicaLacks(ctx context.Context, replica *Source) ([]Lack, err
 		return nil, fmt.Errorf("source %s: ask how it replicates: %w; grant its user REPLICATION CLIENT (MariaDB: REPLICA MONITOR)", replica.name, err)
 	}
 	// The replica's position is read before the primary's: what the primary has it may not be behind of.
-	theirs := ""
+	query := "SELECT @@GLOBAL.gtid_executed"
 	if mariadb {
-		if err := replica.db.QueryRowContext(ctx, "SELECT @@GLOBAL.gtid_slave_pos").Scan(&theirs); err != nil {
-			return nil, fmt.Errorf("source %s: read its position: %w", replica.name, err)
-		}
+		query = "SELECT @@GLOBAL.gtid_slave_pos"
+	}
+	theirs := ""
+	if err := replica.db.QueryRowContext(ctx, query).Scan(&theirs); err != nil {
+		return nil, fmt.Errorf("source %s: read its position: %w", replica.name, err)
 	}
 	id, position, err := s.identity(ctx, mariadb)
 	if err != nil {
 		return nil, err
 	}
-	return replicaLacks(mariadb, settings, id, channels, theirs, position), nil
+	early := mariadb && ahead(theirs, position)
+	if own := ownOf(theirs, id); own != "" && settings["gtid_mode"] == "ON" {
+		if early, err = s.never(ctx, own); err != nil {
+			return nil, err
+		}
+	}
+	return replicaLacks(mariadb, settings, id, channels, early, position), nil
+}
+
+// committing is how long a primary may take to commit what a replica of MySQL has already: it is handed out before.
+const committing = 500 * time.Millisecond
+
+// never says whether a MySQL does not have transactions, nor commits them now.
+func (s *Source) never(ctx context.Context, transactions string) (bool, error) {
+	var missed sql.NullInt64
+	err := s.db.QueryRowContext(ctx, "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, ?)", transactions, committing.Seconds()).Scan(&missed)
+	if err != nil {
+		return false, fmt.Errorf("source %s: look for what a replica has: %w", s.name, err)
+	}
+	return missed.Int64 != 0, nil
+}
+
+// ownOf is what of a position of MySQL, such as uuid:1-5:7,other:1-9, one server has committed first.
+func ownOf(position, uuid string) string {
+	var own []string
+	for part := range strings.SplitSeq(strings.Join(strings.Fields(position), ""), ",") {
+		if strings.HasPrefix(part, uuid+":") {
+			own = append(own, part)
+		}
+	}
+	return strings.Join(own, ",")
 }
 
 // identity is by what replicas know a server, and how far it is.
@@ -56,8 +90,8 @@ func (s *Source) identity(ctx context.Context, mariadb bool) (id, position strin
 	return id, position, err
 }
 
-// replicaLacks is pure.
-func replicaLacks(mariadb bool, primary map[string]string, id string, channels []map[string]string, theirs, position string) (lacks []Lack) {
+// replicaLacks is pure. early: the replica has of the primary's own what the primary has not.
+func replicaLacks(mariadb bool, primary map[string]string, id string, channels []map[string]string, early bool, position string) (lacks []Lack) {
 	stops := func(what, remedy string) { lacks = append(lacks, Lack{What: what, Remedy: remedy, Stops: true}) }
 	if primary["log_bin"] == "OFF" || position == "" {
 		stops("the primary writes no binlog, so that nobody can tell how far a replica is", "start the primary with log_bin")
@@ -71,8 +105,8 @@ func replicaLacks(mariadb bool, primary map[string]string, id string, channels [
 		stops("it is no replica", "name a server that replicates from sources.*.dsn")
 	case from < 0:
 		stops("it replicates from another server", "name a server that replicates from sources.*.dsn, and give every server an id of its own")
-	case mariadb && ahead(theirs, position):
-		stops("it is ahead of the primary, so that it has come from another one", "name a server that replicates from sources.*.dsn, and give every server an id of its own")
+	case early:
+		stops("it is ahead of the primary, so that it has come from another one, or the primary has begun anew", "name a server that replicates from sources.*.dsn, give every server an id of its own, and make replicas of a primary that has begun anew again")
 	}
 	if len(lacks) > 0 {
 		return lacks

@@ -40,7 +40,7 @@ func TestWhatAReplicaLacks(t *testing.T) {
 		"no connection":        {settings, with("Slave_IO_Running", "Connecting"), "0-1-7", "0-1-9", "Replica_IO_Running is Connecting", false},
 		"a primary without it": {map[string]string{"log_bin": "OFF"}, with("Connection_name", ""), "", "", "writes no binlog", true},
 	} {
-		lacks := replicaLacks(true, c.primary, "1", c.channels, c.theirs, c.position)
+		lacks := replicaLacks(true, c.primary, "1", c.channels, ahead(c.theirs, c.position), c.position)
 		if c.what == "" {
 			require.Empty(t, lacks, name)
 			continue
@@ -51,9 +51,57 @@ func TestWhatAReplicaLacks(t *testing.T) {
 		require.Equal(t, c.stops, lacks[0].Stops, name)
 	}
 	mysql := []map[string]string{{"Source_UUID": "u", "Replica_IO_Running": "Yes", "Replica_SQL_Running": "Yes"}}
-	require.Empty(t, replicaLacks(false, map[string]string{"log_bin": "ON", "gtid_mode": "ON"}, "u", mysql, "", "u:1-5"))
-	require.Len(t, replicaLacks(false, map[string]string{"log_bin": "ON", "gtid_mode": "OFF"}, "u", mysql, "", "u:1-5"), 1)
-	require.Len(t, replicaLacks(false, map[string]string{"log_bin": "ON", "gtid_mode": "ON"}, "v", mysql, "", "v:1-5"), 1)
+	require.Empty(t, replicaLacks(false, map[string]string{"log_bin": "ON", "gtid_mode": "ON"}, "u", mysql, false, "u:1-5"))
+	require.Len(t, replicaLacks(false, map[string]string{"log_bin": "ON", "gtid_mode": "OFF"}, "u", mysql, false, "u:1-5"), 1)
+	require.Len(t, replicaLacks(false, map[string]string{"log_bin": "ON", "gtid_mode": "ON"}, "v", mysql, false, "v:1-5"), 1)
+}
+
+func TestWhatOfAPositionIsAServersOwn(t *testing.T) {
+	t.Parallel()
+	const position = "a-1:1-5:7,\na-11:1-3,\nb-2:1-9:tag:4"
+	require.Equal(t, "a-1:1-5:7", ownOf(position, "a-1"))
+	require.Equal(t, "b-2:1-9:tag:4", ownOf(position, "b-2"))
+	require.Empty(t, ownOf(position, "c-3"))
+	require.Empty(t, ownOf("0-1-7", "1"), "MariaDB's")
+}
+
+// TestAReplicaOfAPrimaryThatHasBegunAnewIsNotRead: its numbers are those of other transactions, and MySQL has it pass over what comes under them.
+func TestAReplicaOfAPrimaryThatHasBegunAnewIsNotRead(t *testing.T) {
+	t.Parallel()
+	primaryServer := testenv.BinlogMySQL(t)
+	replicaServer := testenv.ReplicaMySQL(t, primaryServer, 2)
+	primary, err := OpenReplica(t.Context(), "main", 0, config.Source{Replicas: []string{primaryServer.DSN}}, 4)
+	require.NoError(t, err)
+	defer primary.Close()
+	replica, err := OpenReplica(t.Context(), "main", 0, config.Source{Replicas: []string{replicaServer.DSN}}, 4)
+	require.NoError(t, err)
+	defer replica.Close()
+	execute := func(dsn string, statements ...string) {
+		db, err := sql.Open("mysql", dsn)
+		require.NoError(t, err)
+		defer db.Close()
+		for _, s := range statements {
+			_, err := db.ExecContext(t.Context(), s)
+			require.NoError(t, err, s)
+		}
+	}
+	execute(primaryServer.DSN, "CREATE TABLE one (id INT PRIMARY KEY)", "CREATE TABLE two (id INT PRIMARY KEY)")
+	testenv.AwaitReplica(t, primaryServer, replicaServer)
+	lacks, err := primary.ReplicaLacks(t.Context(), replica)
+	require.NoError(t, err)
+	require.Empty(t, lacks)
+
+	begin := "RESET BINARY LOGS AND GTIDS"
+	if primaryServer.MariaDB() {
+		begin = "RESET MASTER"
+	}
+	execute(replicaServer.DSN, "STOP REPLICA IO_THREAD")
+	execute(primaryServer.DSN, begin, "INSERT INTO one VALUES (1)")
+	lacks, err = primary.ReplicaLacks(t.Context(), replica)
+	require.NoError(t, err)
+	require.Len(t, lacks, 1)
+	require.Contains(t, lacks[0].What, "it is ahead of the primary")
+	require.True(t, lacks[0].Stops)
 }
 
 func TestAReplicaIsKnownAndItsPositionAwaited(t *testing.T) {
