@@ -108,6 +108,9 @@ func (p *problems) sources(c Config) {
 		if n := utf8.RuneCountInString(s.ResourceGroup); n > longestName {
 			p.add(field+".resource_group", fmt.Sprintf("has %d characters", n), fmt.Sprintf("names of MySQL have at most %d", longestName))
 		}
+		if strings.ContainsAny(s.ResourceGroup, "*?") { // */ ends a hint, and ? stands for an argument
+			p.add(field+".resource_group", fmt.Sprintf("%q holds * or ?", s.ResourceGroup), "give the group a name without")
+		}
 		p.duration(field+".statement_time", s.StatementTime, shortest, false)
 		if s.StatementTime >= c.Policy.Lease {
 			p.add(field+".statement_time", "is not shorter than policy.lease, so one slow statement loses the shop",

@@ -154,3 +154,20 @@ func TestRedactedShowsNoPassword(t *testing.T) {
 	require.Equal(t, "pw", c.HTTP.Tokens[0].Token, "the original is left alone")
 	require.Equal(t, "u:pw@/x", c.Sources["main"].DSN)
 }
+
+func TestAResourceGroupsNameFitsIntoAHint(t *testing.T) {
+	t.Parallel()
+	of := func(name string) (n int) {
+		for _, p := range problemsOf(t, "sources: {main: {dsn: u@/x, resource_group: \""+name+"\"}}") {
+			if p.Field == "sources.main.resource_group" {
+				n++
+			}
+		}
+		return n
+	}
+	require.Zero(t, of(""))
+	require.Zero(t, of("low `priority`, "+strings.Repeat("é", 48)))
+	require.Equal(t, 1, of(strings.Repeat("g", 65)))
+	require.Equal(t, 1, of("g */ SLEEP(9)"))
+	require.Equal(t, 1, of("g?"))
+}

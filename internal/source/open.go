@@ -25,8 +25,8 @@ const (
 )
 
 // Open connects to a MySQL or MariaDB, of which only reading is asked: every session is READ ONLY, in UTC, and has a
-// limit for the time of a statement. What reads rows runs in cfg.ResourceGroup. width is the greatest number of slots of this pod. A server that cannot be used is
-// an error that says what to do.
+// limit for the time of a statement. What reads rows runs in cfg.ResourceGroup. width is the greatest number of slots of
+// this pod. A server that cannot be used is an error that says what to do.
 func Open(ctx context.Context, name string, cfg config.Source, width int) (*Source, error) {
 	return open(ctx, place{name: name, of: "sources." + name, field: "sources." + name + ".dsn"}, cfg, width)
 }
