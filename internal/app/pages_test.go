@@ -73,7 +73,7 @@ func TestPagesGrowOnlyWhileTheGuardSaysGrow(t *testing.T) {
 	require.Equal(t, 100, p.Rows("users", ""))
 	*zone = guard.Grow
 	p.read(20, 0)
-	require.InDelta(t, 500, p.Rows("users", ""), 1)
+	require.InDelta(t, 250, p.Rows("users", ""), 1)
 }
 
 func TestPagesMayTakeLongerWhileNobodyElseReads(t *testing.T) {
@@ -83,7 +83,7 @@ func TestPagesMayTakeLongerWhileNobodyElseReads(t *testing.T) {
 	for _, z := range []struct {
 		zone guard.Zone
 		want int
-	}{{guard.Grow, 2000}, {guard.Hold, 2000}, {guard.Shrink, 200}} {
+	}{{guard.Grow, 4000}, {guard.Hold, 4000}, {guard.Shrink, 200}} {
 		*zone = z.zone
 		p.read(20, 0)
 		require.InDelta(t, z.want, p.Rows("users", ""), 1, z.zone)

@@ -30,7 +30,7 @@ func Defaults() Config {
 			Expire:       Expire{AfterEnd: 30 * time.Minute, Jitter: 10 * time.Minute},
 			Lease:        5 * time.Minute,
 			PageRows:     pageRows,
-			PageTime:     500 * time.Microsecond,
+			PageTime:     250 * time.Microsecond,
 			PageRowsMin:  200,
 			PageBytes:    4 << 20,
 			UnitRows:     10000,

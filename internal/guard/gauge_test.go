@@ -203,7 +203,7 @@ func TestTheFloorKeepsARatioOfNothingFromMeaningAnything(t *testing.T) {
 func TestPerRowLeavesTheRoundTripOut(t *testing.T) {
 	t.Parallel()
 	require.InEpsilon(t, 1e-6, PerRow(1500*time.Microsecond, time.Millisecond, 500), 1e-9)
-	require.InEpsilon(t, 2e-7, PerRow(time.Millisecond, 5*time.Millisecond, 500), 1e-9, "never nothing")
+	require.InEpsilon(t, 1e-7, PerRow(time.Millisecond, 5*time.Millisecond, 500), 1e-9, "never nothing")
 	require.True(t, math.IsNaN(PerRow(time.Millisecond, 0, 0)))
 	small, large := PageCost(150*time.Microsecond, 0, 50), PageCost(1100*time.Microsecond, 0, 1000)
 	require.InEpsilon(t, small, large, 1e-9, "a statement costs as much as a hundred rows")

@@ -35,6 +35,7 @@ func PerRow(page, roundTrip time.Duration, rows int) float64 {
 	if rows <= 0 || page <= 0 {
 		return math.NaN()
 	}
-	// At least a tenth of the page is the server's, whatever the round trip was thought to be.
-	return max(page-max(roundTrip, 0), page/10).Seconds() / float64(rows)
+	// At least a twentieth of the page is the server's, whatever the round trip was thought to be. More would let pages behind a long way shrink
+	// to their least: the server's time of one is a quarter of a millisecond.
+	return max(page-max(roundTrip, 0), page/20).Seconds() / float64(rows)
 }
