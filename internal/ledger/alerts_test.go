@@ -41,6 +41,11 @@ func TestAnAlertIsOneRecordWhoeverRaisesIt(t *testing.T) {
 		all, _, err = s.FiringAlerts(t.Context())
 		require.NoError(t, err)
 		require.Len(t, all, 1, "it was raised after it was read")
+		stale.At = all[0].At // in the same moment of a clock that has no finer ones
+		require.NoError(t, s.ResolveAlert(t.Context(), stale, "over"))
+		all, _, err = s.FiringAlerts(t.Context())
+		require.NoError(t, err)
+		require.Len(t, all, 1, "it was raised once more than it was read")
 		require.NoError(t, s.ResolveAlert(t.Context(), all[0], "over"))
 		require.NoError(t, s.ResolveAlert(t.Context(), all[0], "over"))
 		all, err = s.Alerts(t.Context(), 10)

@@ -113,6 +113,29 @@ func TestRowsAreReadInTheResourceGroup(t *testing.T) {
 	e.exec(t, "DROP RESOURCE GROUP "+mysqlDialect{}.Quote(group)) // which nobody is left in
 }
 
+func TestStatementsThatReadRowsBeginWithTheirHints(t *testing.T) {
+	t.Parallel()
+	const group, counted = "RESOURCE_GROUP(`g`)", "SET_VAR(optimizer_switch='index_condition_pushdown=off')"
+	s := Scan{Table: &Table{Name: "t"}, Select: []string{"a"}}
+	for _, c := range []struct {
+		d     mysqlDialect
+		count bool
+		total bool
+		want  string
+	}{
+		{mysqlDialect{}, false, false, "SELECT a FROM"},
+		{mysqlDialect{}, true, false, "SELECT /*+ " + counted + " */ a FROM"},
+		{mysqlDialect{mariadb: true}, true, false, "SELECT a FROM"},
+		{mysqlDialect{group: "g"}, false, false, "SELECT /*+ " + group + " */ a FROM"},
+		{mysqlDialect{group: "g"}, true, false, "SELECT /*+ " + group + " " + counted + " */ a FROM"},
+		{mysqlDialect{group: "g"}, false, true, "SELECT /*+ " + group + " */ COUNT(*) FROM (SELECT 1 FROM"},
+	} {
+		s.Counted, s.Total = c.count, c.total
+		text, _ := c.d.Scan(s)
+		require.True(t, strings.HasPrefix(text, c.want), text)
+	}
+}
+
 func TestAnOperatorsQueryKeepsItsWords(t *testing.T) {
 	t.Parallel()
 	d := mysqlDialect{group: "g"}

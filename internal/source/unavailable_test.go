@@ -6,12 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 )
 
 // TestASessionThatTheServerHasEndedIsNobodysFault ends one as a pod's that was frozen for long.
 func TestASessionThatTheServerHasEndedIsNobodysFault(t *testing.T) {
 	t.Parallel()
+	require.True(t, Unavailable(&mysql.MySQLError{Number: 4031}), "MySQL says so before it ends one")
 	e := newEnv(t)
 	for _, statement := range []string{"SET SESSION wait_timeout = 1", "KILL CONNECTION_ID()"} {
 		session, err := e.db.Conn(t.Context())
