@@ -60,7 +60,7 @@ type cell struct {
 	Reasons  []string    `json:"reasons,omitempty"` // for the width, each with its second after the announcement
 
 	OfBest float64 `json:"of_best"` // rows/s, of the fastest fixed setting's in the same round
-	OfIdle float64 `json:"of_idle"` // p99 of the live reads, of what they took alone in the same round
+	OfIdle float64 `json:"of_idle"` // p99 of the live reads, of what they took alone right before and after
 }
 
 type surge struct {
@@ -138,28 +138,32 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// round measures every setting once, between two looks at the live load alone: a shared machine is not the same all the time, and
-// settings are compared with what was measured beside them.
+// round measures every setting once, with a look at the live load alone before and after each: a shared machine is twice as slow for minutes, and
+// what the live load feels beside a setting is compared with what it felt right before and after.
 func (b *bench) round(surging bool) (cells []cell, idle feltLatency, s *surge) {
 	alone := []feltLatency{b.idle()}
+	measure := func(name string, width, page int, part float64, surging bool) result {
+		r := b.cell(name, width, page, part, surging)
+		alone = append(alone, b.idle())
+		r.OfIdle = r.Live.P99 / medianLatency(alone[len(alone)-2:]).P99
+		cells = append(cells, r.cell)
+		return r
+	}
 	best := 0.0
 	for _, page := range numbers(b.t, *benchPages) {
 		for _, w := range numbers(b.t, *benchCells) {
-			c := b.cell(fmt.Sprintf("width %d, pages of %d", w, page), w, page, asked, false).cell
-			cells, best = append(cells, c), max(best, c.Rows)
+			best = max(best, measure(fmt.Sprintf("width %d, pages of %d", w, page), w, page, asked, false).Rows)
 		}
 	}
 	if best == 0 {
 		best = b.speed
 	}
-	controlled := b.cell("controller", 0, 0, asked, surging)
-	cells = append(cells, controlled.cell, b.cell("controller, asked for too much", 0, 0, tooMuch, false).cell)
-	alone = append(alone, b.idle())
-	idle = medianLatency(alone)
+	s = measure("controller", 0, 0, asked, surging).surge
+	measure("controller, asked for too much", 0, 0, tooMuch, false)
 	for i := range cells {
-		cells[i].OfBest, cells[i].OfIdle = cells[i].Rows/best, cells[i].Live.P99/idle.P99
+		cells[i].OfBest = cells[i].Rows / best
 	}
-	return cells, idle, controlled.surge
+	return cells, medianLatency(alone), s
 }
 
 // overRounds is a cell's median over its rounds.

@@ -65,7 +65,7 @@ func (s State) weigh(in Input, w config.Width, hand *Override, wanted int) State
 		g.Until, g.Waits, g.Width = in.Now.Add(gainAgain), g.Waits+1, 0
 		return s
 	}
-	if s.Width != g.Width {
+	if s.Width != g.Width || in.Unheard {
 		g.Width, g.Since, g.Done, g.For = s.Width, in.Now, 0, 0
 		return s
 	}

@@ -77,6 +77,7 @@ type Loop struct {
 	alone  []string         // sources that nobody else reads
 	done   float64          // Felt.Done since the last decision
 	at     time.Time        // of it, by the ledger's clock
+	lost   bool             // it was not published
 }
 
 const (
@@ -185,7 +186,7 @@ func (l *Loop) Once(ctx context.Context) error {
 	if in.Done, l.done = l.done, 0; !l.at.IsZero() && l.Feel != nil {
 		in.For = max(in.Now.Sub(l.at), 0)
 	}
-	l.at = in.Now
+	l.at, in.Unheard = in.Now, l.lost
 	was, stopped := l.state.Width, l.state.Stopped
 	var r Result
 	l.state, r = Next(l.state, in)
@@ -204,6 +205,7 @@ func (l *Loop) Once(ctx context.Context) error {
 	err = l.Channel.Publish(ctx, Published{
 		Term: l.term, Leader: l.Self, At: in.Now, Pods: pods, Result: r, Demand: in.Demand, State: l.state, Guard: verdicts, Override: in.Override, Alone: l.alone,
 	})
+	l.lost = err != nil
 	if l.looks++; err == nil && l.looks%planTicks == 1 {
 		err = l.plan(ctx, in, open, works, r)
 	}

@@ -28,6 +28,7 @@ type cluster struct {
 	moves     []ledger.Move
 	levels    []byte // of the signals
 	err       error
+	deaf      error // nothing can be published
 }
 
 func (c *cluster) Baselines(context.Context) ([]byte, error) { return c.levels, c.err }
@@ -78,8 +79,10 @@ func (c *cluster) MergeRate(_ context.Context, dataset string, merge func([]byte
 }
 
 func (c *cluster) Publish(_ context.Context, p Published) error {
-	c.published = &p
-	return nil
+	if c.deaf == nil {
+		c.published = &p
+	}
+	return c.deaf
 }
 func (c *cluster) Published(context.Context) (*Published, error) { return c.published, nil }
 
@@ -396,6 +399,45 @@ func TestTheLeaderTakesSlotsBackThatBringNothing(t *testing.T) {
 	next := newLoop(c)
 	next.Watch.Add(guard.PodsBusy(8), nil)
 	require.Equal(t, 2, c.tick(t, next).Result.Width, "the next leader knows")
+}
+
+func TestATrialThatThePodsHaveNotHeardOfTellsNothing(t *testing.T) {
+	t.Parallel()
+	c := evening()
+	l := newLoop(c)
+	l.Watch.Add(guard.PodsBusy(8), nil)
+	l.Feel = func(context.Context, []string) Felt { // every slot brings rows
+		width := 1
+		if c.published != nil {
+			width = c.published.Result.Width
+		}
+		return Felt{Done: 1e6 * float64(width)}
+	}
+	tick := func() {
+		l.Watch.Observe("pods_busy", 6, time.Now())
+		for range Tick / feelEvery {
+			l.feel(t.Context())
+		}
+		c.now = c.now.Add(Tick)
+		require.ErrorIs(t, l.Once(t.Context()), c.deaf)
+	}
+	deaf := errors.New("no route to the queue")
+	for ; l.state.Gain.Trying == 0; tick() {
+		require.Less(t, c.now, evening().now.Add(10*time.Minute))
+		if c.deaf = nil; l.state.Gain.For >= gainSpan-Tick { // the next decision may begin one
+			c.deaf = deaf
+		}
+	}
+	require.Greater(t, c.published.Result.Width, l.state.Gain.Trying, "the pods have the slots still")
+	for range 20 {
+		tick()
+	}
+	require.Zero(t, l.state.Gain.Enough)
+	c.deaf = nil
+	for l.state.Gain.Trying > 0 {
+		tick()
+	}
+	require.Zero(t, l.state.Gain.Enough, "heard, and in vain")
 }
 
 func TestAHandOnTheWidthIsFeltBetweenTwoDecisions(t *testing.T) {

@@ -35,6 +35,7 @@ type Input struct {
 	Near     bool          // they come near to that
 	Done     float64       // Felt.Done since the last decision
 	For      time.Duration // since it; 0: what was done is not known
+	Unheard  bool          // the last decision did not reach the pods: what was done is not its doing
 	Bounds   config.Width
 	Pods     int // that live; less than 1 counts as 1
 	Override *Override
