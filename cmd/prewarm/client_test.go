@@ -89,12 +89,12 @@ func TestMoves(t *testing.T) {
 
 func TestSwitchesOfAShopAndOfEverything(t *testing.T) {
 	t.Parallel()
-	answer := `{"switches": [{"scope": "all", "who": "me", "reason": "slow"}], "cancelled": 3}`
+	answer := `{"switches": [{"scope": "all", "who": "me", "reason": "slow"}], "cancelled": 3, "ready": 2}`
 	s := serverWith(t, 200, map[string]string{"POST /v1/pause": answer, "POST /v1/shops/7/cancel": answer})
 	r := prewarm(t, "", "pause", "--all", "--reason", "slow", "--server", s.URL)
 	require.Zero(t, r.code, r.err)
 	require.Contains(t, r.out, "paused: everything, since -, by me: slow")
-	require.Contains(t, prewarm(t, "", "cancel", "--shop", "7", "--server", s.URL).out, "3 runs called off")
+	require.Contains(t, prewarm(t, "", "cancel", "--shop", "7", "--server", s.URL).out, "3 runs called off\n2 stay, as they are ready")
 	require.Equal(t, []string{"POST /v1/pause", "POST /v1/shops/7/cancel"}, s.asked)
 	ends := serverWith(t, 200, map[string]string{"POST /v1/datasets/users/resume": `{"switches": []}`})
 	require.Contains(t, prewarm(t, "", "resume", "--dataset", "users", "--server", ends.URL).out, "nothing is paused")

@@ -105,6 +105,8 @@ func (c *doctorCmd) report(t *terminal, findings []finding) error {
 type doctor struct {
 	cfg      config.Config
 	shop     string
+	counted  int   // datasets of the shop
+	rows     int64 // in them
 	findings []finding
 }
 

@@ -144,6 +144,9 @@ func (d *doctor) sources(ctx context.Context) {
 			_ = src.Close()
 		}
 	}
+	if d.counted > 0 && d.rows == 0 {
+		d.found("shop "+d.shop, warn, "has no row in any dataset", "see that it is the id which the source's tables have for the shop")
+	}
 }
 
 // dataset binds a declaration, which checks columns, types, index and the plan for any shop; then the plan for the shop
@@ -174,6 +177,7 @@ func (d *doctor) dataset(ctx context.Context, src *source.Source, spec dataset.S
 	if err != nil {
 		return "", err
 	}
+	d.counted, d.rows = d.counted+1, d.rows+rows
 	if report.Index != "" {
 		detail = "in pages, as a range on " + report.Index
 	}

@@ -83,6 +83,10 @@ func TestMigrateAndDoctorOnHealthyServers(t *testing.T) {
 		require.Equal(t, ok, found[check].Status, "%s: %+v", check, found[check])
 	}
 	require.Contains(t, found["dataset users"].Detail, "shop 7 has 3 rows")
+	require.NotContains(t, found, "shop 7")
+	found, code = examined(t, file, "--shop=70")
+	require.Zero(t, code)
+	require.Equal(t, finding{"shop 70", warn, "has no row in any dataset", "see that it is the id which the source's tables have for the shop"}, found["shop 70"])
 	table := prewarm(t, "", "doctor", "-c", file)
 	require.Zero(t, table.code)
 	require.Regexp(t, `(?m)^ledger grants +ok `, table.out)

@@ -86,6 +86,9 @@ func (c turn) switched(t *terminal, verb, path string) error {
 	switch verb {
 	case "cancel":
 		fmt.Fprintf(t.out, "%d runs called off\n", list.Cancelled)
+		if list.Ready > 0 {
+			fmt.Fprintf(t.out, "%d stay, as they are ready and nothing of them is at work; `prewarm cancel RUN` takes one back\n", list.Ready)
+		}
 	case "resume":
 		fmt.Fprintln(t.out, "resumed")
 	}

@@ -37,8 +37,8 @@ type Runs interface {
 	Verdicts(ctx context.Context) map[string]pace.Verdict
 	Retry(ctx context.Context, id string, by ledger.By) error
 	Restart(ctx context.Context, id string, by ledger.By) error
-	// Cancel says how many runs it called off.
-	Cancel(ctx context.Context, on ledger.Scope, by ledger.By) (int, error)
+	// Cancel says how many runs it called off, and how many of a shop, or of all, it left because they are ready.
+	Cancel(ctx context.Context, on ledger.Scope, by ledger.By) (cancelled, ready int, err error)
 	Pause(ctx context.Context, on ledger.Scope, by ledger.By) error
 	Resume(ctx context.Context, on ledger.Scope, by ledger.By) error
 	// Requests are from before a time on, newest first; zero: from the newest.

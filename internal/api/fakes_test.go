@@ -154,8 +154,8 @@ func (f *fake) turn(verb string, on ledger.Scope, by ledger.By) error {
 
 func (f *fake) Retry(_ context.Context, id string, by ledger.By) error   { return f.act(id, by) }
 func (f *fake) Restart(_ context.Context, id string, by ledger.By) error { return f.act(id, by) }
-func (f *fake) Cancel(_ context.Context, on ledger.Scope, by ledger.By) (int, error) {
-	return 3, f.turn("cancel", on, by)
+func (f *fake) Cancel(_ context.Context, on ledger.Scope, by ledger.By) (cancelled, ready int, err error) {
+	return 3, 2, f.turn("cancel", on, by)
 }
 func (f *fake) Pause(_ context.Context, on ledger.Scope, by ledger.By) error {
 	return f.turn("pause", on, by)

@@ -63,7 +63,7 @@ func (a *API) runs(h huma.API) {
 	a.act(h, "retry", "Take a failed run up where it stopped", a.deps.Runs.Retry)
 	a.act(h, "restart", "Begin a run from scratch", a.deps.Runs.Restart)
 	a.act(h, "cancel", "Call a run off", func(ctx context.Context, id string, by ledger.By) error {
-		_, err := a.deps.Runs.Cancel(ctx, ledger.Scope{Kind: ledger.ScopeRun, ID: id}, by)
+		_, _, err := a.deps.Runs.Cancel(ctx, ledger.Scope{Kind: ledger.ScopeRun, ID: id}, by)
 		return err
 	})
 	a.act(h, "pause", "Stop a run at its next page, until it is resumed", func(ctx context.Context, id string, by ledger.By) error {

@@ -25,6 +25,7 @@ type Switch struct {
 type SwitchList struct {
 	Switches  []Switch `json:"switches" doc:"the widest first"`
 	Cancelled int      `json:"cancelled" doc:"runs that this call has called off"`
+	Ready     int      `json:"ready" doc:"runs that this call has left as they are ready: each can be called off by its id"`
 }
 
 type allAct struct{ Body *Reason }
@@ -51,7 +52,7 @@ var verbs = []struct{ name, shop, all, dataset string }{
 // switches registers what stops work and lets it go on.
 func (a *API) switches(h huma.API) {
 	huma.Register(h, op(http.MethodGet, "/v1/switches", "list-switches", "The pauses in force"),
-		func(ctx context.Context, _ *struct{}) (*out[SwitchList], error) { return a.inForce(ctx, 0) })
+		func(ctx context.Context, _ *struct{}) (*out[SwitchList], error) { return a.inForce(ctx, 0, 0) })
 	for _, v := range verbs {
 		shop := op(http.MethodPost, "/v1/shops/{shop}/"+v.name, v.name+"-shop", v.shop, http.StatusConflict)
 		all := op(http.MethodPost, "/v1/"+v.name, v.name+"-all", v.all, http.StatusConflict)
@@ -80,11 +81,11 @@ func (a *API) switches(h huma.API) {
 }
 
 func (a *API) turn(ctx context.Context, verb string, on ledger.Scope, why *Reason) (*out[SwitchList], error) {
-	var n int
+	var cancelled, ready int
 	var err error
 	switch verb {
 	case "cancel":
-		n, err = a.deps.Runs.Cancel(ctx, on, by(ctx, why))
+		cancelled, ready, err = a.deps.Runs.Cancel(ctx, on, by(ctx, why))
 	case "pause":
 		err = a.deps.Runs.Pause(ctx, on, by(ctx, why))
 	case "resume":
@@ -93,12 +94,12 @@ func (a *API) turn(ctx context.Context, verb string, on ledger.Scope, why *Reaso
 	if err != nil {
 		return nil, failure(err)
 	}
-	return a.inForce(ctx, n)
+	return a.inForce(ctx, cancelled, ready)
 }
 
-func (a *API) inForce(ctx context.Context, cancelled int) (*out[SwitchList], error) {
+func (a *API) inForce(ctx context.Context, cancelled, ready int) (*out[SwitchList], error) {
 	all, err := a.deps.Runs.Switches(ctx)
-	list := SwitchList{Switches: make([]Switch, len(all)), Cancelled: cancelled}
+	list := SwitchList{Switches: make([]Switch, len(all)), Cancelled: cancelled, Ready: ready}
 	for i, w := range all {
 		list.Switches[i] = Switch{Scope: w.Kind, ID: w.ID, Who: w.Who, Why: w.Why, Since: at(w.Since)}
 	}

@@ -74,7 +74,7 @@ func (a *API) look(ctx context.Context) (*reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	switches, err := a.inForce(ctx, 0)
+	switches, err := a.inForce(ctx, 0, 0)
 	if err != nil {
 		return nil, err
 	}

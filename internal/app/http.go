@@ -143,9 +143,9 @@ func (r runs) Restart(ctx context.Context, id string, by ledger.By) error {
 	return r.intake.Restart(ctx, id, by)
 }
 
-func (r runs) Cancel(ctx context.Context, on ledger.Scope, by ledger.By) (int, error) {
+func (r runs) Cancel(ctx context.Context, on ledger.Scope, by ledger.By) (cancelled, ready int, err error) {
 	if on.Kind == ledger.ScopeRun {
-		return 1, r.intake.Cancel(ctx, on.ID, by)
+		return 1, 0, r.intake.Cancel(ctx, on.ID, by)
 	}
 	return r.intake.CancelAll(ctx, on, by)
 }

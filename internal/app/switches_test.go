@@ -128,6 +128,26 @@ func (c *cluster) ends() time.Time {
 	return time.UnixMicro(int64(c.number("SELECT ends_us FROM runs"))).UTC()
 }
 
+func TestReadyRunsStayWhenAShopIsCancelled(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	seed(t, c.source, 1001, 50)
+	p := c.inProcess()
+	b := warming(t, c)
+	c.becomes(soon, 1001, "ready")
+	next := ka(1001, b.ends().Add(4*time.Hour))
+	next["broadcast_id"] = "b-2"
+	p.post(t, "/v1/requests", request(next))
+	done := p.post(t, "/v1/shops/1001/cancel", nil)
+	require.EqualValues(t, 1, done["cancelled"])
+	require.EqualValues(t, 1, done["ready"])
+	require.Equal(t, 1, c.number("SELECT COUNT(*) FROM runs WHERE broadcast_id = 'b-1' AND state = 'ready'"))
+	require.Equal(t, 1, c.number("SELECT COUNT(*) FROM runs WHERE broadcast_id = 'b-2' AND state = 'cancelled'"))
+	done = p.post(t, "/v1/cancel", nil)
+	require.EqualValues(t, 0, done["cancelled"])
+	require.EqualValues(t, 1, done["ready"])
+}
+
 func TestCancellingATaskInAsynqmonCancelsItsRun(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, "page_rows: 1")

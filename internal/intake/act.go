@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,17 +22,25 @@ func (in *Intake) Cancel(ctx context.Context, runID string, by ledger.By) error 
 	return in.letGo(ctx, runID)
 }
 
-// CancelAll cancels the runs of a shop, or of everything, that are not over yet, and says how many. Ready runs stay:
-// nothing of them is at work.
-func (in *Intake) CancelAll(ctx context.Context, on ledger.Scope, by ledger.By) (n int, err error) {
-	err = in.each(ctx, on, []ledger.RunState{ledger.RunPlanned, ledger.RunWarming}, func(ctx context.Context, run ledger.Run) error {
+// CancelAll cancels the runs of a shop, or of everything, that are not over yet, and says how many. Ready runs stay, as
+// nothing of them is at work; it says how many these are.
+func (in *Intake) CancelAll(ctx context.Context, on ledger.Scope, by ledger.By) (cancelled, ready int, err error) {
+	var off, stay atomic.Int64
+	err = in.each(ctx, on, []ledger.RunState{ledger.RunPlanned, ledger.RunWarming, ledger.RunReady}, func(ctx context.Context, run ledger.Run) error {
+		if run.State == ledger.RunReady {
+			stay.Add(1)
+			return nil
+		}
 		err := in.Cancel(ctx, run.ID, by)
-		if errors.Is(err, ledger.ErrState) {
+		switch {
+		case err == nil:
+			off.Add(1)
+		case errors.Is(err, ledger.ErrState): // somebody was faster
 			return nil
 		}
 		return err
-	}, &n)
-	return n, err
+	})
+	return int(off.Load()), int(stay.Load()), err
 }
 
 // Pause stops work at its next pages until it is resumed, also of runs that are announced later.
@@ -57,7 +66,7 @@ func (in *Intake) Resume(ctx context.Context, on ledger.Scope, by ledger.By) err
 	}
 	in.Log.InfoContext(ctx, "resumed", "what", on.String(), "who", by.Who, "why", by.Why)
 	states := []ledger.RunState{ledger.RunPlanned, ledger.RunWarming, ledger.RunReady}
-	err := in.each(ctx, on, states, in.wake, nil)
+	err := in.each(ctx, on, states, in.wake)
 	if err != nil {
 		in.Log.WarnContext(ctx, "enqueue what was paused; the reconciliation does it within seconds", "error", err)
 	}
@@ -79,8 +88,8 @@ func (in *Intake) wake(ctx context.Context, run ledger.Run) error {
 	return in.Tasks.Units(ctx, due)
 }
 
-// each does something to the runs of a scope whose broadcasts are not over, some at a time, and counts them.
-func (in *Intake) each(ctx context.Context, on ledger.Scope, states []ledger.RunState, do func(context.Context, ledger.Run) error, n *int) error {
+// each does something to the runs of a scope whose broadcasts are not over, some at a time.
+func (in *Intake) each(ctx context.Context, on ledger.Scope, states []ledger.RunState, do func(context.Context, ledger.Run) error) error {
 	if on.Kind == ledger.ScopeRun {
 		run, err := in.Ledger.Run(ctx, on.ID)
 		if err != nil {
@@ -102,9 +111,6 @@ func (in *Intake) each(ctx context.Context, on ledger.Scope, states []ledger.Run
 		runs, next, err := in.Ledger.Runs(ctx, f)
 		if err != nil {
 			return errors.Join(err, group.Wait())
-		}
-		if n != nil {
-			*n += len(runs)
 		}
 		for _, run := range runs {
 			group.Go(func() error { return do(gctx, run) })
