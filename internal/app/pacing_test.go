@@ -95,3 +95,26 @@ func (c *cluster) costs(seconds float64) {
 		require.NoError(c.t, err)
 	}
 }
+
+// A what-if says when work would begin: a late-comer's at once, and nobody's after it is finished.
+func TestAPlanSaysWhenWorkBegins(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	seed(t, c.source, 1001, 50)
+	p := c.inProcess()
+	soonest, later := ka(1001, time.Now().Add(2*time.Hour)), ka(1001, time.Now().Add(12*time.Hour)) // policy.lead is between
+	later["broadcast_id"] = "b-2"
+	asked := time.UnixMicro(int64(c.clock()))
+	verdicts := p.post(t, "/v1/plan", request(soonest, later))["verdicts"].([]any)
+	require.Len(t, verdicts, 2)
+	for i, v := range verdicts {
+		is := v.(map[string]any)
+		require.Equal(t, "feasible", is["state"], is)
+		start, err := time.Parse(time.RFC3339, is["start"].(string))
+		require.NoError(t, err)
+		finish, err := time.Parse(time.RFC3339, is["finish"].(string))
+		require.NoError(t, err)
+		require.False(t, finish.Before(start), is)
+		require.Equal(t, i == 0, start.Sub(asked) < time.Minute, "%v", is)
+	}
+}

@@ -124,6 +124,9 @@ func (p plans) work(r intake.Judged, rates map[string]pace.Rate, now time.Time) 
 	}
 	w := pace.Work{Run: r.RunID, Earliest: r.Times.PlannedStart, Deadline: r.Times.Deadline, Key: r.Tier == tasks.TierKA,
 		Begun: r.Times.Urgent, Units: units}
+	if w.Begun { // as soon as it is accepted
+		w.Start = now
+	}
 	w.Seconds, w.Cautious = pace.Weigh(parts, rates, now)
 	w.Longest = w.Seconds / float64(max(units, 1))
 	return w
