@@ -49,7 +49,7 @@ func ceiling(s State, in Input, w config.Width) (int, string) {
 	if in.Busy != "" && s.Width < c && s.Gain.Trying == 0 {
 		c, binds = s.Width, BindsPods
 	}
-	if enough := s.Gain.Enough; enough >= w.Min && enough < c {
+	if enough := s.Gain.ceiling(in.Now); enough >= w.Min && enough < c {
 		c, binds = enough, BindsPods
 	}
 	return c, binds

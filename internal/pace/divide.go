@@ -78,7 +78,7 @@ func PodsWanted(s State, in Input, r Result) (State, int) {
 		slots = min(slots, s.Limit)
 	}
 	want := max(int(math.Ceil(float64(slots)/float64(w.MaxPerPod))), 1)
-	if (in.Busy != "" || r.Ceiling == s.Gain.Enough) && r.Binds == BindsPods && slots > r.Width {
+	if (in.Busy != "" || r.Ceiling == s.Gain.ceiling(in.Now)) && r.Binds == BindsPods && slots > r.Width {
 		pods := max(in.Pods, 1)
 		more := int(math.Ceil(float64(slots) / float64(r.Width) * float64(pods)))
 		want = max(want, min(more, 2*pods, slots))

@@ -15,30 +15,32 @@ const (
 	gainSettle = 4 * time.Second
 	// gainSpan is how long it counts then.
 	gainSpan = 10 * time.Second
-	// gainLess is the part of the slots that a trial does without.
+	// gainLess is the part of the slots that a trial of fewer does without, and gainMore what one of more adds: one takes the other back.
 	gainLess = 0.4
+	gainMore = 2.0 / 3
 	// gainSame is how much of what more slots did is as much.
 	gainSame = 0.95
-	// gainAgain is how long what a trial has shown is believed, twice that after the next, and so on up to gainMost if it was in vain, and
-	// to gainStands if not: slots that brought nothing may be wanted for what comes next.
+	// gainAgain is how long what a trial has shown is believed, twice that after one in vain, and so on: up to gainMost until fewer are tried
+	// again, and to gainStands until more are, as slots that brought nothing may be wanted for what comes next.
 	gainAgain  = time.Minute
 	gainStands = 4 * time.Minute
 	gainMost   = 16 * time.Minute
 )
 
-// Gain is what the law knows of what the last slots bring. On pods with full processors, or behind a cache that does all it can, each slot makes the
+// Gain is what the law knows of what slots bring. On pods with full processors, or behind a cache that does all it can, each slot makes the
 // others slower, so that the deadlines seem to need more of them, and all that grows is how many pages the live database reads at a time. So
-// where pods are busy fewer slots are tried for a moment, and kept if they do as much. The zero value knows nothing.
+// where pods are busy the width grows by trials, which count what is done before and with more slots, and now and then fewer are tried, and kept
+// if they do as much. The zero value knows nothing.
 type Gain struct {
 	Enough int       `json:"enough"` // slots that did as much as Most; 0: not known
 	Most   int       `json:"most"`
-	Until  time.Time `json:"until"`  // when Most are tried again
-	Raised bool      `json:"raised"` // they are: Enough is Most for a while
+	Until  time.Time `json:"until"`  // when more than Enough are tried again
 	Trying int       `json:"trying"` // slots of the trial that runs; 0: none does
-	Above  int       `json:"above"`  // slots before it
-	Rate   float64   `json:"rate"`   // what they did, or those before the first of several trials, in bytes a second
-	Again  time.Time `json:"again"`  // no trial begins before, but from Most
-	Waits  int       `json:"waits"`  // trials that were in vain, and times that Most were tried again
+	Base   int       `json:"base"`   // slots of which it is known what they do, which were before those of the trial; 0: it is not known
+	Rate   float64   `json:"rate"`   // what they did, or those before the first of several trials of fewer, in bytes a second
+	Again  time.Time `json:"again"`  // fewer are not tried before
+	Waits  int       `json:"waits"`  // trials that were in vain
+	Near   time.Time `json:"near"`   // when pods were last near to all they can do
 
 	Width int           `json:"width"` // that is counted
 	Pods  int           `json:"pods"`
@@ -47,58 +49,113 @@ type Gain struct {
 	For   time.Duration `json:"for"`   // in this time
 }
 
-// weigh is pure: what a decision's count tells. It ends and begins trials. One that shows that the slots were needed gives them back at once,
-// if the guard lets things grow.
+// weigh is pure: what a decision's count tells. It ends trials, and begins those of fewer slots.
 func (s State) weigh(in Input, w config.Width, hand *Override, wanted int) State {
 	g := &s.Gain
 	if hand != nil || in.Pods != g.Pods { // others carry it now, or people do what they like
 		*g = Gain{Pods: in.Pods}
 	}
-	if s.Stopped || in.Guard.Zone == guard.Shrink || wanted <= g.Trying || g.Trying < w.Min && g.Trying > 0 || in.For > Silence {
-		g.Trying, g.Width = 0, 0
-		return s
+	if in.Near {
+		g.Near = in.Now
 	}
-	if g.Enough > 0 && g.Trying == 0 && !in.Now.Before(g.Until) {
-		if g.Enough, g.Raised = g.Most, !g.Raised; !g.Raised { // no trial has shown anything else
-			g.Enough = 0
+	least := min(g.Trying, g.Base)
+	over := g.Trying > 0 && (s.Width != g.Trying || wanted <= least || least < w.Min)
+	if over || s.Stopped || in.Guard.Zone == guard.Shrink || in.For > Silence {
+		if g.Trying > g.Base && g.Base >= w.Min { // they have not shown that they bring anything
+			s.Width = min(s.Width, g.Base)
 		}
-		g.Until, g.Waits, g.Width = in.Now.Add(gainAgain), g.Waits+1, 0
+		g.Trying, g.Base, g.Width = 0, 0, 0
 		return s
 	}
-	if s.Width != g.Width || in.Unheard {
-		g.Width, g.Since, g.Done, g.For = s.Width, in.Now, 0, 0
+	if g.Trying > g.Base && !g.asks(g.Base, in.Now) {
+		g.Trying, g.Base = 0, 0
+	}
+	if in.Unheard {
+		if g.Width = 0; g.Trying == 0 {
+			g.Base = 0
+		}
 		return s
 	}
-	if in.For <= 0 || in.Now.Sub(g.Since) < gainSettle+in.For {
+	if s.Width != g.Width || in.For <= 0 || in.Now.Sub(g.Since) < gainSettle+in.For {
 		return s
 	}
-	g.Done, g.For = g.Done+in.Done, g.For+in.For
-	if g.For < gainSpan {
+	if g.Done, g.For = g.Done+in.Done, g.For+in.For; g.For < gainSpan {
 		return s
 	}
 	rate := g.Done / g.For.Seconds()
 	g.Done, g.For = 0, 0
+	s = s.conclude(in, rate)
 	fewer := max(s.Width-max(int(math.Round(gainLess*float64(s.Width))), 1), w.Min)
-	switch {
-	case g.Trying > 0 && rate >= gainSame*g.Rate:
-		g.Enough, g.Most, g.Trying, g.Raised = g.Trying, g.Above, 0, false
-		g.Until = in.Now.Add(g.wait(gainStands))
-	case g.Trying > 0:
-		if g.Trying = 0; in.Guard.Zone == guard.Grow {
-			s.Width = g.Above
-		}
-		if g.Raised { // they bring something now: what was known is over
-			g.Enough, g.Raised, g.Waits = 0, false, 0
-		}
-		g.Until, g.Again = in.Now.Add(g.wait(gainStands)), in.Now.Add(g.wait(gainMost))
-		g.Waits++
-	case in.Near && fewer < s.Width && wanted > fewer && (g.Raised && s.Width == g.Enough || !g.Raised && !in.Now.Before(g.Again)):
-		if g.Width != g.Enough || g.Raised { // or trials that follow upon each other would lose a little each
-			g.Rate = rate
-		}
-		g.Trying, g.Above = fewer, s.Width
+	if in.Near && fewer < s.Width && fewer < wanted && !in.Now.Before(g.Again) {
+		g.Trying = fewer
 	}
 	return s
+}
+
+// conclude ends the trial that runs, if one does, by what was done. Slots that have brought nothing are taken back whatever the guard says, those
+// that were needed are given back if it lets things grow.
+func (s State) conclude(in Input, rate float64) State {
+	g := &s.Gain
+	trying := g.Trying
+	g.Trying = 0
+	switch {
+	case trying > g.Base && gainSame*rate < g.Rate:
+		s.Width, g.Enough, g.Most, g.Until = g.Base, g.Base, trying, in.Now.Add(g.wait(gainStands))
+		g.Waits++
+		return s
+	case trying > g.Base:
+		if g.Enough > 0 && trying > g.Enough { // they bring something now: what was known is over
+			g.Enough, g.Waits = 0, 0
+		}
+		g.Again = in.Now.Add(gainAgain) // fewer did less, and what was known of others is over
+	case trying > 0 && rate >= gainSame*g.Rate:
+		g.Enough, g.Most, g.Until = trying, g.Base, in.Now.Add(g.wait(gainStands))
+		g.Base = trying // and Rate stays, or trials that follow upon each other would lose a little each
+		return s
+	case trying > 0:
+		g.Again = in.Now.Add(g.wait(gainMost))
+		if g.Waits++; in.Guard.Zone == guard.Grow {
+			s.Width = g.Base
+			return s
+		}
+	}
+	g.Base, g.Rate = s.Width, rate
+	return s
+}
+
+// asks says whether more slots than these are to show that they bring something: where pods were busy just now, and beyond what was enough.
+func (g Gain) asks(slots int, now time.Time) bool {
+	return now.Sub(g.Near) < gainSpan || g.Enough > 0 && slots >= g.Enough
+}
+
+// grow begins a trial of more slots, if it is known what those do that there are.
+func (s State) grow(target int) (State, string) {
+	g := &s.Gain
+	if g.Base != s.Width || g.Width != s.Width {
+		return s, "counting"
+	}
+	s.Width = min(target, s.Width+max(int(math.Round(gainMore*float64(s.Width))), 1))
+	g.Trying = s.Width
+	return s, "trying"
+}
+
+// at begins a count where the width is another now.
+func (g Gain) at(width int, now time.Time) Gain {
+	if g.Width != width {
+		g.Width, g.Since, g.Done, g.For = width, now, 0, 0
+		if g.Trying == 0 && g.Base != width {
+			g.Base = 0
+		}
+	}
+	return g
+}
+
+// ceiling is how many slots it leaves; 0: as many as there are.
+func (g Gain) ceiling(now time.Time) int {
+	if !now.Before(g.Until) {
+		return 0
+	}
+	return g.Enough
 }
 
 func (g Gain) wait(most time.Duration) time.Duration {

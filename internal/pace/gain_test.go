@@ -1,6 +1,8 @@
 package pace
 
 import (
+	"encoding/json"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -23,9 +25,24 @@ type field struct {
 	widths map[int]int
 }
 
+// count is how many decisions it takes to know what slots do.
+const count = int((gainSettle + gainSpan) / Tick)
+
+// more is a width that a trial grows to.
+func more(than int) int { return than + max((2*than+1)/3, 1) }
+
 func newField(useful int) *field {
 	f := &field{law: newLaw(40), useful: useful, speed: 1e6, rand: rand.New(rand.NewPCG(1, 2)), widths: map[int]int{}} //nolint:gosec // a test's noise
 	f.input.Near, f.input.For = true, Tick
+	return f
+}
+
+// full are pods with 40 slots, to which they have grown before they were busy.
+func full(useful int) *field {
+	f := newField(useful)
+	f.input.Near = false
+	f.run(20)
+	f.input.Near = true
 	return f
 }
 
@@ -44,12 +61,22 @@ func (f *field) run(ticks int) {
 	}
 }
 
+// while runs as long as something holds.
+func (f *field) while(t *testing.T, holds func() bool) {
+	t.Helper()
+	for tick := 0; holds(); tick++ {
+		require.Less(t, tick, 1800, "an hour: %s", f.last.Reason)
+		f.run(1)
+	}
+}
+
 func TestSlotsThatBringNothingAreTakenBack(t *testing.T) {
 	t.Parallel()
 	for _, useful := range []int{1, 2, 3, 5, 12, 30} {
-		f := newField(useful)
+		f := full(useful)
+		require.Equal(t, 40, f.last.Width)
 		f.noise = 0.1
-		f.run(150) // five minutes: to 40 slots, and a trial or two a minute
+		f.run(150) // five minutes: four trials a minute
 		f.widths, f.below = map[int]int{}, 0
 		f.run(900)
 		near := 0
@@ -63,11 +90,230 @@ func TestSlotsThatBringNothingAreTakenBack(t *testing.T) {
 	}
 }
 
+func TestGrowthOnFullPodsEndsAtWhatIsUseful(t *testing.T) {
+	t.Parallel()
+	for _, useful := range []int{1, 2, 3, 5, 12, 30} {
+		enough := 1
+		for enough < useful {
+			enough = min(more(enough), 40)
+		}
+		for seed := range uint64(20) {
+			f := newField(useful)
+			f.noise, f.rand = 0.1, rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test's noise
+			above, ends := 0, 0
+			for tick := range 600 {
+				if f.run(1); f.last.Width <= more(enough) {
+					above = 0
+				} else {
+					above++
+				}
+				require.LessOrEqual(t, above, count, "%d are useful, and after %d ticks %s", useful, tick, f.last.Reason)
+				if w := f.last.Width; tick >= 9*count && w >= useful && w <= more(enough) {
+					ends++
+				}
+			}
+			require.Greater(t, ends, (600-9*count)*8/10, "%d are useful, and the widths were %v", useful, f.widths)
+		}
+	}
+}
+
+func TestGrowthThatBringsRowsGoesOn(t *testing.T) {
+	t.Parallel()
+	f := newField(1000)
+	for _, w := range []int{1, 2, 3, 5, 8, 13, 22, 37, 40} {
+		f.widths = map[int]int{}
+		f.run(count)
+		require.Equal(t, map[int]int{w: count}, f.widths)
+	}
+	f = newField(1000)
+	f.noise = 0.1
+	f.run(60)
+	require.Equal(t, 40, f.last.Width, "two minutes")
+	require.Zero(t, f.state.Gain.Enough)
+
+	f = newField(1000)
+	f.input.Near = false
+	f.run(6)
+	f.input.Near = true
+	f.run(count)
+	require.Equal(t, "4 for a moment, to see whether they do as much as 7: the pods are busy", f.last.Reason, "nobody knows")
+	f.run(count)
+	require.Equal(t, 7, f.last.Width)
+	f.run(1)
+	require.Equal(t, "12 for a moment, to see whether they do more than 7, 40 wanted (so much is due): the pods are busy", f.last.Reason, "it is known what 7 do")
+}
+
+func TestMoreThatBringNothingAreTakenBackWhateverTheGuardSays(t *testing.T) {
+	t.Parallel()
+	for _, z := range []guard.Zone{guard.Grow, guard.Hold} {
+		f := newField(5)
+		f.while(t, func() bool { return f.state.Gain.Trying != 8 })
+		f.input.Guard = zone(z, 1)
+		f.run(count - 1)
+		require.Equal(t, "8 for a moment, to see whether they do more than 5, 40 wanted (so much is due): the pods are busy", f.last.Reason)
+		f.run(1)
+		require.Equal(t, "5 do as much as 8 did, 40 wanted (so much is due): the pods or their cache have all they can do", f.last.Reason)
+		f.widths = map[int]int{}
+		f.run(int(gainAgain/Tick) - 1)
+		require.Zero(t, f.widths[8], "for a minute")
+		f.input.Guard = green
+		f.run(count + 2)
+		require.Equal(t, 8, f.last.Width)
+	}
+}
+
+func TestATrialOfMoreThatIsBrokenOffGivesItsSlotsBack(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		happens func(*field)
+		width   int
+	}{
+		"shrink":     {func(f *field) { f.input.Guard = zone(guard.Shrink, 0.9) }, 5},
+		"far shrink": {func(f *field) { f.input.Guard = zone(guard.Shrink, 0.5) }, 4},
+		"stop":       {func(f *field) { f.input.Guard = guard.Verdict{Zone: guard.Stop, Keep: true} }, 5},
+		"silence":    {func(f *field) { f.input.For = Silence + 1 }, 5},
+		"need":       {func(f *field) { f.input.Demand.Slots = 5 }, 5},
+		"bounds":     {func(f *field) { f.input.Bounds.Max = 7 }, 5},
+		"per pod":    {func(f *field) { f.input.Bounds.MaxPerPod = 3 }, 6},
+		"pods":       {func(f *field) { f.input.Pods = 3 }, 8}, // others carry it now
+	} {
+		f := newField(40)
+		f.while(t, func() bool { return f.state.Gain.Trying != 8 })
+		f.run(2)
+		c.happens(f)
+		f.law.run(1)
+		require.Equal(t, c.width, f.last.Width, name)
+		f.law.run(1)
+		require.LessOrEqual(t, f.last.Width, max(c.width, 5), name)
+		require.Zero(t, f.state.Gain.Trying, name)
+		require.Zero(t, f.state.Gain.Enough, name)
+	}
+	f := newField(40)
+	f.while(t, func() bool { return f.state.Gain.Trying != 8 })
+	f.input.Demand.Slots = 6
+	f.run(count - 1)
+	require.Equal(t, 8, f.state.Gain.Trying, "a need that wavers breaks nothing off")
+}
+
+func TestWhereThereIsRoomGrowthDoesNotAsk(t *testing.T) {
+	t.Parallel()
+	f := newField(1000)
+	f.while(t, func() bool { return f.state.Gain.Trying != 5 })
+	f.input.Near = false
+	f.run(int(gainSpan/Tick) - 1)
+	require.Equal(t, 5, f.state.Gain.Trying, "they may be busy again")
+	f.run(1)
+	require.Equal(t, "6, growing to 40: so much is due", f.last.Reason)
+	f.run(20)
+	require.Equal(t, 40, f.last.Width)
+
+	f = newField(5)
+	f.while(t, func() bool { return f.state.Gain.Enough == 0 })
+	f.input.Near = false // as 5 leave them room
+	f.while(t, func() bool { return f.state.Gain.Trying == 0 })
+	require.Equal(t, "8 for a moment, to see whether they do more than 5, 40 wanted (so much is due): 8 did no more than 5", f.last.Reason)
+	f.run(count)
+	require.Equal(t, 5, f.last.Width)
+	f.useful = 40
+	f.while(t, func() bool { return f.state.Gain.Trying == 0 })
+	f.run(count)
+	require.Equal(t, 10, f.last.Width, "8 and then a quarter")
+}
+
+func TestWhatSlotsDidBeforeTheWidthWasAnotherIsCountedAnew(t *testing.T) {
+	t.Parallel()
+	f := newField(1000)
+	f.input.Demand.Slots = 5
+	f.run(5 * count)
+	require.Equal(t, 5, f.state.Gain.Base)
+	f.input.Near, f.input.Demand.Slots = false, 3
+	f.while(t, func() bool { return f.last.Width > 3 })
+	f.input.Demand.Slots = 40
+	f.run(2)
+	f.input.Near = true
+	f.run(1)
+	require.Equal(t, "5 for now, 40 wanted (so much is due): the pods are busy, and what 5 do is counted before more are tried", f.last.Reason)
+}
+
+func TestTrialsThatFollowUponEachOtherDoNotLoseALittleEach(t *testing.T) {
+	t.Parallel()
+	f := full(1000)
+	for range 10 * count {
+		f.input.Done = 1e6 * math.Pow(float64(f.state.Width), 0.09)
+		if f.law.run(1); f.state.Gain.Enough > 0 && f.state.Gain.Trying == 0 {
+			break
+		}
+	}
+	require.Equal(t, 24, f.last.Width, "14 do 0.95 of what 24 do, and 0.91 of what 40 did")
+}
+
+func TestTrialsOnFullPodsGetRarer(t *testing.T) {
+	t.Parallel()
+	f := newField(3)
+	f.run(1800) // an hour
+	require.InDelta(t, 20, f.trials, 5, "of more at 1, 2 and each 4 minutes, of fewer at 1, 2, 4, 8 and each 16")
+	require.Greater(t, f.widths[3], 1500, "%v", f.widths)
+	f.useful = 5
+	f.while(t, func() bool { return f.state.Gain.Enough != 5 })
+	require.Equal(t, gainAgain, f.state.Gain.Until.Sub(f.input.Now), "what was known is over")
+
+	f = newField(1)
+	f.run(1800)
+	require.InDelta(t, 15, f.trials, 2, "of more")
+}
+
+func TestWhatIsEnoughStaysSoWhenFewerWereNeededMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, busy := range []string{"never", "for a moment", "always"} {
+		f := newField(13)
+		f.while(t, func() bool { return f.state.Gain.Until.Sub(f.now) < gainStands-Tick })
+		require.Equal(t, 13, f.state.Gain.Enough)
+		f.input.Demand.Slots, f.input.Near = 4, busy != "never"
+		f.while(t, func() bool { return f.last.Width > 4 })
+		f.run(count)
+		f.input.Demand.Slots = 40
+		f.run(2)
+		if busy == "never" {
+			require.Equal(t, "6, growing to 13: so much is due", f.last.Reason)
+		} else {
+			require.Equal(t, "7 for a moment, to see whether they do more than 4, 40 wanted (so much is due): the pods are busy", f.last.Reason)
+		}
+		if busy == "for a moment" {
+			f.input.Near = false
+			f.run(5)
+			require.Equal(t, "8, growing to 13: so much is due", f.last.Reason)
+		}
+		f.run(3 * count)
+		require.Equal(t, "13 do as much as 22 did, 40 wanted (so much is due): the pods or their cache have all they can do", f.last.Reason)
+	}
+
+	f := newField(13)
+	f.input.Near, f.state.Width = false, 5
+	f.state.Gain = Gain{Enough: 5, Most: 8, Until: f.now.Add(time.Minute), Trying: 5, Base: 3, Rate: 3e6, Pods: 2, Width: 5}
+	f.run(1)
+	require.Zero(t, f.state.Gain.Trying, "there is room, and 5 are known to bring something")
+}
+
+func TestWhatAnOlderLeaderHasPublishedDoesNoHarm(t *testing.T) {
+	t.Parallel()
+	for _, gain := range []string{
+		`{"trying":24,"above":40,"rate":1e6,"pods":2,"width":24}`, `{"enough":24,"most":24,"raised":true,"pods":2,"width":24}`, `{"pods":2,"width":24,"rate":1e6}`,
+	} {
+		f := newField(1000)
+		f.state.Width = 24
+		require.NoError(t, json.Unmarshal([]byte(gain), &f.state.Gain))
+		f.run(1)
+		require.Equal(t, 24, f.last.Width, gain)
+		f.run(6 * count)
+		require.Equal(t, 40, f.last.Width, gain)
+	}
+}
+
 func TestSlotsThatBringRowsStay(t *testing.T) {
 	t.Parallel()
 	f := newField(1000)
 	f.noise = 0.1
-	f.run(30)
+	f.run(60)
 	f.widths, f.trials = map[int]int{}, 0
 	f.run(1800) // an hour
 	require.LessOrEqual(t, f.trials, 8, "after 1, 2, 4, 8 minutes and each 16")
@@ -77,10 +323,8 @@ func TestSlotsThatBringRowsStay(t *testing.T) {
 func TestATrialIsOverWhenTheServersSayNoOrPeopleOrFewerAreNeeded(t *testing.T) {
 	t.Parallel()
 	trying := func() *field {
-		f := newField(3)
-		for f.state.Gain.Trying == 0 {
-			f.run(1)
-		}
+		f := full(3)
+		f.while(t, func() bool { return f.state.Gain.Trying == 0 })
 		return f
 	}
 	f := trying()
@@ -90,6 +334,14 @@ func TestATrialIsOverWhenTheServersSayNoOrPeopleOrFewerAreNeeded(t *testing.T) {
 	f.run(1)
 	require.Equal(t, 12, f.last.Width)
 	require.Zero(t, f.state.Gain.Trying)
+
+	f = newField(3)
+	f.state.Width = 2
+	f.while(t, func() bool { return f.state.Gain.Trying == 0 })
+	require.Equal(t, 1, f.last.Width)
+	f.input.Guard = zone(guard.Shrink, 0.5)
+	f.run(1)
+	require.Zero(t, f.state.Gain.Trying, "though there is nothing to cut")
 
 	f = trying()
 	f.input.Busy = "pods_busy 9 >= 8"
@@ -123,7 +375,7 @@ func TestATrialIsOverWhenTheServersSayNoOrPeopleOrFewerAreNeeded(t *testing.T) {
 	f = trying()
 	f.input.Pods++
 	f.run(1)
-	require.Equal(t, Gain{Pods: f.input.Pods, Width: 24, Since: f.input.Now}, f.state.Gain)
+	require.Equal(t, Gain{Pods: f.input.Pods, Near: f.input.Now, Width: 24, Since: f.input.Now}, f.state.Gain)
 }
 
 func TestMorePodsMayCarryMore(t *testing.T) {
@@ -131,17 +383,16 @@ func TestMorePodsMayCarryMore(t *testing.T) {
 	f := newField(2)
 	f.run(100)
 	require.Equal(t, 2, f.state.Gain.Enough)
-	require.Equal(t, "2 do as much as more did, 40 wanted (so much is due): the pods or their cache have all they can do", f.last.Reason)
+	require.Equal(t, "2 do as much as 3 did, 40 wanted (so much is due): the pods or their cache have all they can do", f.last.Reason)
 	require.Equal(t, BindsPods, f.last.Binds)
 	_, wanted := PodsWanted(f.state, f.input, f.last)
 	require.Equal(t, 4, wanted)
 	require.Equal(t, 2, Known(f.now, wide, 2, f.state, f.last).Ceiling, "and planning counts on no more")
-	for !f.state.Gain.Raised {
-		f.run(1)
-	}
-	require.Equal(t, "3, to see whether they still do no more than fewer did, 40 wanted (so much is due)", f.last.Reason)
+	f.while(t, func() bool { return f.state.Gain.Trying <= 2 })
+	require.Equal(t, "3 for a moment, to see whether they do more than 2, 40 wanted (so much is due): the pods are busy", f.last.Reason)
+	require.Equal(t, 2, Known(f.now, wide, 2, f.state, f.last).Ceiling, "and does not yet")
 	f.input.Pods, f.useful = 4, 40
-	f.run(20)
+	f.run(60)
 	require.Equal(t, 40, f.last.Width)
 }
 
@@ -152,17 +403,18 @@ func TestWhatIsEnoughIsNotLessThanAMinimumThatIsNew(t *testing.T) {
 	require.Equal(t, 2, f.state.Gain.Enough)
 	f.input.Bounds.Min = 4
 	f.run(2)
-	require.Equal(t, 6, f.last.Width)
-	require.Equal(t, "6, growing to 40: so much is due", f.last.Reason)
+	require.Equal(t, 4, f.last.Width)
+	require.Equal(t, "4 for now, 40 wanted (so much is due): the pods are busy, and what 4 do is counted before more are tried", f.last.Reason)
+	f.run(2 * count)
+	require.Equal(t, "4 do as much as 7 did, 40 wanted (so much is due): the pods or their cache have all they can do", f.last.Reason)
 
-	f = newField(2)
-	for f.state.Gain.Trying != 3 {
+	for _, f := range []*field{newField(2), full(2)} { // more than 2, fewer than 5
+		f.while(t, func() bool { return f.state.Gain.Trying != 3 })
+		f.input.Bounds.Min = 4
 		f.run(1)
+		require.Zero(t, f.state.Gain.Trying)
+		require.GreaterOrEqual(t, f.last.Width, 4)
 	}
-	f.input.Bounds.Min = 4
-	f.run(1)
-	require.Zero(t, f.state.Gain.Trying)
-	require.GreaterOrEqual(t, f.last.Width, 4)
 }
 
 func TestNothingIsTriedWhereNothingIsKnownOrThereIsRoom(t *testing.T) {

@@ -384,7 +384,7 @@ func TestTheLeaderTakesSlotsBackThatBringNothing(t *testing.T) {
 		return Felt{Done: 1e6 * float64(min(width, 2))}
 	}
 	tried := false
-	for c.published == nil || !strings.Contains(c.published.Result.Reason, "2 do as much as more did") {
+	for c.published == nil || !strings.Contains(c.published.Result.Reason, "2 do as much as 3 did") {
 		require.Less(t, c.now, evening().now.Add(10*time.Minute))
 		l.Watch.Observe("pods_busy", 6, time.Now())
 		for range Tick / feelEvery {
@@ -403,41 +403,49 @@ func TestTheLeaderTakesSlotsBackThatBringNothing(t *testing.T) {
 
 func TestATrialThatThePodsHaveNotHeardOfTellsNothing(t *testing.T) {
 	t.Parallel()
-	c := evening()
-	l := newLoop(c)
-	l.Watch.Add(guard.PodsBusy(8), nil)
-	l.Feel = func(context.Context, []string) Felt { // every slot brings rows
-		width := 1
-		if c.published != nil {
-			width = c.published.Result.Width
+	for _, more := range []bool{false, true} {
+		c := evening()
+		l := newLoop(c)
+		l.Watch.Add(guard.PodsBusy(8), nil)
+		l.Feel = func(context.Context, []string) Felt { // every slot brings rows
+			width := 1
+			if c.published != nil {
+				width = c.published.Result.Width
+			}
+			return Felt{Done: 1e6 * float64(width)}
 		}
-		return Felt{Done: 1e6 * float64(width)}
-	}
-	tick := func() {
-		l.Watch.Observe("pods_busy", 6, time.Now())
-		for range Tick / feelEvery {
-			l.feel(t.Context())
+		tick := func() {
+			l.Watch.Observe("pods_busy", 6, time.Now())
+			for range Tick / feelEvery {
+				l.feel(t.Context())
+			}
+			c.now = c.now.Add(Tick)
+			require.ErrorIs(t, l.Once(t.Context()), c.deaf)
 		}
-		c.now = c.now.Add(Tick)
-		require.ErrorIs(t, l.Once(t.Context()), c.deaf)
-	}
-	deaf := errors.New("no route to the queue")
-	for ; l.state.Gain.Trying == 0; tick() {
-		require.Less(t, c.now, evening().now.Add(10*time.Minute))
-		if c.deaf = nil; l.state.Gain.For >= gainSpan-Tick { // the next decision may begin one
-			c.deaf = deaf
+		deaf := errors.New("no route to the queue")
+		if tick(); more { // fewer are known to do less
+			l.state.Gain.Again = c.now.Add(time.Hour)
 		}
+		for ; l.state.Gain.Trying == 0; tick() {
+			require.Less(t, c.now, evening().now.Add(10*time.Minute))
+			if c.deaf = nil; l.state.Gain.For >= gainSpan-Tick { // the next decision may begin one
+				c.deaf = deaf
+			}
+		}
+		trying, base := l.state.Gain.Trying, l.state.Gain.Base
+		require.Equal(t, more, trying > base)
+		require.Equal(t, base, c.published.Result.Width, "of which the pods have not heard")
+		for range 20 {
+			tick()
+		}
+		require.Equal(t, trying, l.state.Gain.Trying)
+		c.deaf = nil
+		for l.state.Gain.Trying == trying {
+			require.Less(t, c.now, evening().now.Add(20*time.Minute))
+			tick()
+		}
+		require.Zero(t, l.state.Gain.Enough, "heard: more are needed")
 	}
-	require.Greater(t, c.published.Result.Width, l.state.Gain.Trying, "the pods have the slots still")
-	for range 20 {
-		tick()
-	}
-	require.Zero(t, l.state.Gain.Enough)
-	c.deaf = nil
-	for l.state.Gain.Trying > 0 {
-		tick()
-	}
-	require.Zero(t, l.state.Gain.Enough, "heard, and in vain")
 }
 
 func TestAHandOnTheWidthIsFeltBetweenTwoDecisions(t *testing.T) {

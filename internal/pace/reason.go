@@ -2,6 +2,7 @@ package pace
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/prewarm-go/prewarm/internal/guard"
 )
@@ -18,8 +19,12 @@ func reason(s State, in Input, r Result, hand *Override, why string) string {
 		text = fmt.Sprintf("stopped: %s", in.Guard.Reason)
 	case hand != nil && hand.Pause:
 		text = "paused"
+	case why == "trying" && s.Gain.Trying < s.Gain.Base:
+		text = fmt.Sprintf("%d for a moment, to see whether they do as much as %d: the pods are busy", r.Width, s.Gain.Base)
 	case why == "trying":
-		text = fmt.Sprintf("%d for a moment, to see whether they do as much as %d: the pods are busy", r.Width, s.Gain.Above)
+		text = fmt.Sprintf("%d for a moment, to see whether they do more than %d, %d wanted (%s): %s", r.Width, s.Gain.Base, r.Wanted, need, s.asked(in.Now))
+	case why == "counting":
+		text = fmt.Sprintf("%d for now, %d wanted (%s): %s, and what %d do is counted before more are tried", r.Width, r.Wanted, need, s.asked(in.Now), r.Width)
 	case why == "held":
 		text = fmt.Sprintf("%d, not growing to %d: %s", r.Width, min(r.Wanted, r.Ceiling), in.Guard.Reason)
 	case why == "near":
@@ -32,10 +37,8 @@ func reason(s State, in Input, r Result, hand *Override, why string) string {
 		text = fmt.Sprintf("%d is what the servers bear now, %d wanted (%s): %s", r.Width, r.Wanted, need, in.Guard.Reason)
 	case r.Bound && r.Binds == BindsGuard:
 		text = fmt.Sprintf("%d is what the servers bore, %d wanted (%s); more is tried when all has been well for a while", r.Width, r.Wanted, need)
-	case r.Bound && r.Binds == BindsPods && r.Ceiling == s.Gain.Enough && s.Gain.Raised:
-		text = fmt.Sprintf("%d, to see whether they still do no more than fewer did, %d wanted (%s)", r.Width, r.Wanted, need)
-	case r.Bound && r.Binds == BindsPods && r.Ceiling == s.Gain.Enough:
-		text = fmt.Sprintf("%d do as much as more did, %d wanted (%s): the pods or their cache have all they can do", r.Width, r.Wanted, need)
+	case r.Bound && r.Binds == BindsPods && r.Ceiling == s.Gain.ceiling(in.Now):
+		text = fmt.Sprintf("%d do as much as %d did, %d wanted (%s): the pods or their cache have all they can do", r.Width, s.Gain.Most, r.Wanted, need)
 	case r.Bound && r.Binds == BindsPods && in.Busy != "":
 		text = fmt.Sprintf("%d is what %d pods carry, %d wanted (%s): %s", r.Width, max(in.Pods, 1), r.Wanted, need, in.Busy)
 	case r.Bound && r.Binds == BindsPods:
@@ -49,4 +52,12 @@ func reason(s State, in Input, r Result, hand *Override, why string) string {
 		text += fmt.Sprintf("; by hand until %s by %s: %s", clock(hand.Until), hand.Who, hand.Why)
 	}
 	return text
+}
+
+// asked says why more slots are to show that they bring something.
+func (s State) asked(now time.Time) string {
+	if now.Sub(s.Gain.Near) < gainSpan {
+		return "the pods are busy"
+	}
+	return fmt.Sprintf("%d did no more than %d", s.Gain.Most, s.Gain.Enough)
 }

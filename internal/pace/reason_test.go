@@ -27,6 +27,7 @@ type decision struct {
 	calm   time.Duration // since it last did
 	limit  int           // before
 	gain   Gain          // before
+	busy   bool          // the pods were, within a count, since others carry the work or people let go of it
 }
 
 func (d decision) target() int { return min(d.r.Wanted, d.r.Ceiling) }
@@ -36,6 +37,33 @@ func (d decision) pinned() bool { return d.hand != nil && d.hand.Pin > 0 }
 // tried says whether more was tried only when all had been well for a while, or was taken back as a crowd's doing.
 func (d decision) tried() bool {
 	return d.state.Limit <= d.limit || d.limit == 0 || d.calm >= calm || d.state.Shrunk.IsZero() || d.state.Limit <= d.in.Bounds.Min || d.hand != nil
+}
+
+// asked says whether more slots are to show that they bring something because the pods are busy.
+func (d decision) asked() bool { return d.busy && d.in.For > 0 && d.hand == nil }
+
+// more says whether the first of numbers are slots of a trial, the second those before it, and the third what is wanted.
+func (d decision) more(n []int) bool {
+	begun := d.was == n[1] && d.in.Guard.Zone == guard.Grow && d.in.For > 0 && n[0] <= d.target() && n[0] <= n[1]+max((2*n[1]+1)/3, 1)
+	return n[0] > n[1] && n[1] == d.state.Gain.Base && n[1] < d.target() && n[2] == d.r.Wanted && d.hand == nil && (begun || d.gain.Trying == n[0] && d.was == n[0])
+}
+
+// counts says whether a width stands that has not been counted before, and could grow.
+func (d decision) counts(n []int) bool {
+	known := d.gain.Trying == 0 && d.gain.Width == n[0] && d.gain.Base == n[0] && d.state.Gain.Base == n[0]
+	return n[0] == d.was && n[0] < d.target() && n[1] == d.r.Wanted && n[2] == n[0] && !known && d.in.Guard.Zone == guard.Grow && d.in.For > 0 && d.hand == nil
+}
+
+// gaveBack is the width that was before, without the slots of a trial that is over, or with those that it did without.
+func (d decision) gaveBack() int {
+	switch was, is := d.gain, d.state.Gain; {
+	case was.Trying == is.Trying:
+	case was.Trying > was.Base:
+		return min(d.was, max(d.r.Width, was.Base))
+	case was.Trying > 0 && is.Waits > was.Waits && d.in.Guard.Zone == guard.Grow:
+		return was.Base
+	}
+	return d.was
 }
 
 // inForce is what somebody has set and has not ended, and the most that it leaves of width.max.
@@ -67,16 +95,27 @@ var claims = []struct {
 		return n[0] == d.r.Ceiling && n[0] == d.state.Limit && n[1] == d.r.Wanted && n[1] > n[0] && d.in.Guard.Zone == guard.Grow && d.spoken && d.tried()
 	}},
 	{regexp.MustCompile(`^(\d+), growing to (\d+): `), func(d decision, n []int) bool {
-		return n[1] == d.target() && n[1] > n[0] && n[0] > d.was && d.in.Guard.Zone == guard.Grow
+		return n[1] == d.target() && n[1] > n[0] && n[0] > d.was && d.in.Guard.Zone == guard.Grow && !d.asked()
 	}},
 	{regexp.MustCompile(`^(\d+) for a moment, to see whether they do as much as (\d+): the pods are busy`), func(d decision, n []int) bool {
-		return n[0] < n[1] && n[1] == d.state.Gain.Above && (d.was == n[1] && d.in.Near || d.gain.Trying > 0 && d.was == n[0]) && n[0] < d.target() && d.hand == nil
+		return n[0] < n[1] && n[1] == d.state.Gain.Base && (d.was == n[1] && d.in.Near || d.gain.Trying > 0 && d.was == n[0]) && n[0] < d.target() && d.hand == nil
 	}},
-	{regexp.MustCompile(`^(\d+) do as much as more did, (\d+) wanted \(.*\): the pods or their cache have all they can do`), func(d decision, n []int) bool {
-		return !d.state.Gain.Raised && n[0] == d.state.Gain.Enough && n[0] == d.r.Ceiling && n[1] == d.r.Wanted && n[1] > n[0] && d.hand == nil && !d.in.Now.After(d.state.Gain.Until)
+	{regexp.MustCompile(`^(\d+) for a moment, to see whether they do more than (\d+), (\d+) wanted \(.*\): the pods are busy$`), func(d decision, n []int) bool {
+		return d.more(n) && d.busy
 	}},
-	{regexp.MustCompile(`^(\d+), to see whether they still do no more than fewer did, (\d+) wanted \(.*\)`), func(d decision, n []int) bool {
-		return d.state.Gain.Raised && n[0] == d.state.Gain.Most && n[0] == d.r.Ceiling && n[1] == d.r.Wanted && n[1] > n[0] && d.hand == nil && !d.in.Now.After(d.state.Gain.Until)
+	{regexp.MustCompile(`^(\d+) for a moment, to see whether they do more than (\d+), (\d+) wanted \(.*\): (\d+) did no more than (\d+)$`), func(d decision, n []int) bool {
+		return d.more(n) && n[3] == d.state.Gain.Most && n[4] == d.state.Gain.Enough && n[3] > n[4] && n[4] > 0 && n[4] <= n[1] && !d.in.Now.Before(d.state.Gain.Until)
+	}},
+	{regexp.MustCompile(`^(\d+) for now, (\d+) wanted \(.*\): the pods are busy, and what (\d+) do is counted before more are tried$`), func(d decision, n []int) bool {
+		return d.counts(n) && d.busy
+	}},
+	{regexp.MustCompile(`^(\d+) for now, (\d+) wanted \(.*\): (\d+) did no more than (\d+), and what (\d+) do is counted before more are tried$`), func(d decision, n []int) bool {
+		g := d.state.Gain
+		return d.counts([]int{n[0], n[1], n[4]}) && n[2] == g.Most && n[3] == g.Enough && n[2] > n[3] && n[3] > 0 && n[3] <= n[0] && !d.in.Now.Before(g.Until)
+	}},
+	{regexp.MustCompile(`^(\d+) do as much as (\d+) did, (\d+) wanted \(.*\): the pods or their cache have all they can do`), func(d decision, n []int) bool {
+		g := d.state.Gain
+		return n[0] == g.Enough && n[1] == g.Most && n[1] > n[0] && n[0] == d.r.Ceiling && n[2] == d.r.Wanted && n[2] > n[0] && d.hand == nil && d.in.Now.Before(g.Until)
 	}},
 	{regexp.MustCompile(`^(\d+) is what (\d+) pods carry, (\d+) wanted \(.*\): pods_busy 9 >= 8`), func(d decision, n []int) bool {
 		most := n[1] * max(d.in.Bounds.MaxPerPod, 1)
@@ -100,7 +139,8 @@ var claims = []struct {
 	{regexp.MustCompile(`^(\d+): so much is due`), func(d decision, n []int) bool { return n[0] == d.r.Wanted && !d.pinned() }},
 }
 
-// Every width that is decided has a reason of a known form, and what it says is so.
+// Every width that is decided has a reason of a known form, and what it says is so. Where the pods are busy and it is known what is done, nothing
+// grows but by a trial.
 func TestEveryReasonIsTrue(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -108,9 +148,14 @@ func TestEveryReasonIsTrue(t *testing.T) {
 		l.input.Bounds = config.Width{
 			Min: rapid.IntRange(1, 6).Draw(t, "min"), Max: rapid.IntRange(6, 60).Draw(t, "max"), MaxPerPod: rapid.IntRange(1, 30).Draw(t, "per pod"),
 		}
-		need, worse := rapid.Float64Range(0, 80), time.Time{}
-		for range rapid.IntRange(1, 80).Draw(t, "ticks") {
-			switch rapid.IntRange(0, 12).Draw(t, "event") {
+		need, worse, busy := rapid.Float64Range(0, 80), time.Time{}, time.Time{}
+		ticks, events := 80, 12
+		if rapid.Bool().Draw(t, "calm") { // so that trials end, and are tried again
+			ticks, events = 200, 500
+			l.input.Demand.Slots, l.input.Near, l.input.Done, l.input.For = need.Draw(t, "need"), true, 1, Tick
+		}
+		for range rapid.IntRange(1, ticks).Draw(t, "ticks") {
+			switch rapid.IntRange(0, events).Draw(t, "event") {
 			case 0:
 				l.input.Demand.Slots = need.Draw(t, "need")
 			case 1:
@@ -129,7 +174,7 @@ func TestEveryReasonIsTrue(t *testing.T) {
 					o.Until, o.Who, o.Why = l.now.Add(30*time.Second), "ann", "because"
 				}
 			case 10:
-				l.input.Near, l.input.For = rapid.Bool().Draw(t, "near"), Tick
+				l.input.Near, l.input.For, l.input.Unheard = rapid.Bool().Draw(t, "near"), Tick, rapid.IntRange(0, 9).Draw(t, "unheard") == 0
 				l.input.Done = rapid.SampledFrom([]float64{0, 1, 1, 5}).Draw(t, "done")
 			case 9:
 				l.input.Busy = rapid.SampledFrom([]string{"", "pods_busy 9 >= 8"}).Draw(t, "busy")
@@ -140,14 +185,22 @@ func TestEveryReasonIsTrue(t *testing.T) {
 			d := decision{was: min(max(l.state.Width, w.Min), w.Max), limit: l.state.Limit, gain: l.state.Gain}
 			l.run(1)
 			d.in, d.r, d.state = l.input, l.last, l.state
-			if was, is := d.gain, d.state.Gain; was.Trying > 0 && is.Trying == 0 && is.Waits > was.Waits && d.in.Guard.Zone == guard.Grow { // a trial gave its slots back
-				d.was = was.Above
-			}
 			d.hand, d.most = inForce(l.input)
 			if g := d.in.Guard; g.Zone != guard.Grow && !g.Blind && (!g.Keep || g.Zone != guard.Stop) {
 				worse = d.in.Now
 			}
+			if d.hand != nil || d.in.Pods != d.gain.Pods {
+				busy = time.Time{}
+			}
+			if d.in.Near {
+				busy = d.in.Now
+			}
+			d.busy = d.in.Now.Sub(busy) < gainSpan
 			d.spoken, d.calm = !worse.IsZero(), d.in.Now.Sub(worse)
+			d.was = d.gaveBack()
+			if d.asked() && d.r.Width > d.was && !d.r.Paused {
+				require.Equal(t, d.r.Width, d.state.Gain.Trying, "%+v", d)
+			}
 			check(t, d)
 		}
 	})

@@ -15,7 +15,8 @@ const (
 	// Silence is how long a pod believes the last width it heard. Then it works with width.min: whoever decides may have
 	// told the others to stop.
 	Silence = 15 * time.Second
-	// growShare is how much the width grows in one decision, at least by one: from 1 to 64 in 36 s.
+	// growShare is how much the width grows in one decision, at least by one: from 1 to 64 in 36 s. Where pods are busy it is asked first
+	// what slots bring (Gain): from 1 to 37 in 98 s.
 	growShare = 0.25
 	// linger is how long a need must have been lower before the width follows it down, lingerFar if it is lower than the
 	// width by far: the need wavers as units end and runs begin, and slots that find nothing to do harm nobody.
@@ -61,7 +62,7 @@ type State struct {
 	PodsAsked int       `json:"pods_asked"` // PodsWanted's
 	PodsSince time.Time `json:"pods_since"`
 	Borne     Borne     `json:"borne"` // of this evening and those before
-	Gain      Gain      `json:"gain"`  // what the last slots bring
+	Gain      Gain      `json:"gain"`  // what slots bring
 }
 
 // Result is a width and why it is that.
@@ -84,8 +85,8 @@ type Result struct {
 // The width grows by a quarter per decision and shrinks at once. It does not swing: between the value at which the guard
 // lets it grow and the one at which it shrinks there is a zone in which it stays, and growth in small steps ends there; what
 // was too much is remembered and tried again at waits that double; a need that falls is followed when it has been lower
-// for a minute, or is lower by half. It does not grow while the pods have all they can do, and slots that bring nothing are
-// taken back (Gain).
+// for a minute, or is lower by half. Where pods are busy it grows by trials only, and slots that bring nothing are taken
+// back (Gain); while they have all they can do it does not grow.
 //
 // The guard is stronger than a pin; a pin is stronger than the need.
 func Next(s State, in Input) (State, Result) {
@@ -108,6 +109,7 @@ func Next(s State, in Input) (State, Result) {
 	target := min(r.Wanted, r.Ceiling)
 	var why string
 	s, why = s.follow(in, target, r, hand)
+	s.Gain = s.Gain.at(s.Width, in.Now)
 	r.Width = s.Width
 	r.Paused = s.Stopped || hand != nil && hand.Pause
 	s.Borne = s.Borne.learn(s, in, r)
@@ -135,7 +137,7 @@ func (s State) follow(in Input, target int, r Result, hand *Override) (State, st
 	case s.Stopped:
 		low(time.Time{}, 0)
 		return s, ""
-	case s.Gain.Trying > 0 && target > s.Gain.Trying:
+	case s.Gain.Trying > 0 && target > min(s.Gain.Trying, s.Gain.Base) && r.Ceiling >= s.Gain.Trying:
 		low(time.Time{}, 0)
 		s.Width = s.Gain.Trying
 		return s, "trying"
@@ -149,6 +151,9 @@ func (s State) follow(in Input, target int, r Result, hand *Override) (State, st
 		low(time.Time{}, 0)
 		if in.Guard.Zone != guard.Grow {
 			return s, "held"
+		}
+		if in.For > 0 && hand == nil && s.Gain.asks(s.Width, in.Now) {
+			return s.grow(target)
 		}
 		s.Width = min(target, s.Width+max(int(float64(s.Width)*growShare), 1))
 		if s.Width < target {
