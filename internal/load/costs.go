@@ -25,20 +25,20 @@ type Measured struct {
 // At names the dataset where it was read.
 func (m Measured) At() string { return At(m.Dataset, m.Replica) }
 
-// readRange reads a page, and now and then measures one.
-func (r *reading) readRange(ctx context.Context, after, to string, limit int, visit source.Visit) (got source.Page, measured bool, err error) {
-	if r.Costs == nil || !r.Costs.Next(At(r.Unit.Dataset, r.replica)) {
-		got, err = r.at.ReadPage(ctx, r.Shop, after, to, limit, visit)
+// readRange reads what a read asks for, and now and then measures it.
+func (r *reading) readRange(ctx context.Context, at Pages, d *read, visit source.Visit) (got source.Page, measured bool, err error) {
+	if r.Costs == nil || !r.Costs.Next(At(r.Unit.Dataset, d.replica)) {
+		got, err = at.ReadPage(ctx, r.Shop, d.after, r.to, d.asked, visit)
 		return got, false, err
 	}
-	got, examined, err := r.at.MeasurePage(ctx, r.Shop, after, to, limit, visit)
+	got, examined, err := at.MeasurePage(ctx, r.Shop, d.after, r.to, d.asked, visit)
 	if errors.Is(err, source.ErrNotCounted) {
-		got, err = r.at.ReadPage(ctx, r.Shop, after, to, limit, visit)
+		got, err = at.ReadPage(ctx, r.Shop, d.after, r.to, d.asked, visit)
 		return got, false, err
 	}
 	// A page that was ended by its bytes has read rows that it did not return.
-	if err != nil || !got.Done && got.Rows < limit {
+	if err != nil || !got.Done && got.Rows < d.asked {
 		return got, true, err
 	}
-	return got, true, r.Costs.Measured(ctx, Measured{r.Unit.Dataset, r.replica, r.Shop, after, to, limit, int64(got.Rows), examined})
+	return got, true, r.Costs.Measured(ctx, Measured{r.Unit.Dataset, d.replica, r.Shop, d.after, r.to, d.asked, int64(got.Rows), examined})
 }

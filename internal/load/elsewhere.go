@@ -22,21 +22,22 @@ type Elsewhere interface {
 	Close()
 }
 
-// choose decides where a page is read. At a replica it may lack what the changes after since have brought, whenever it is
+// choose decides where to read. At a replica it may lack what the changes after since have brought, whenever it is
 // read, so that these count as having come since it was read.
-func (r *reading) choose(ctx context.Context, p *page) {
-	p.seen, r.at, r.replica = r.seen.Load(), r.Dataset, ""
+func (r *reading) choose(ctx context.Context, d *read) Pages {
+	d.seen = r.seen.Load()
 	if r.elsewhere == nil {
-		return
+		return r.Dataset
 	}
-	at, replica, since := r.elsewhere.Next(ctx, p.seen)
+	at, replica, since := r.elsewhere.Next(ctx, d.seen)
 	if at == nil {
-		return
+		return r.Dataset
 	}
 	at, err := source.Only(at, r.Parts)
 	if err != nil {
 		r.elsewhere.Failed(ctx, err)
-		return
+		return r.Dataset
 	}
-	p.seen, r.at, r.replica = since, at, replica
+	d.seen, d.replica = since, replica
+	return at
 }

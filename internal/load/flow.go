@@ -1,7 +1,9 @@
 package load
 
 import (
+	"cmp"
 	"context"
+	"database/sql"
 	"sync"
 	"time"
 
@@ -17,21 +19,25 @@ const (
 	// patience is how long answers to a page are left unread while the next one is not sent. They come in many small pieces while
 	// the cache works on the page, and to wake up for each took a tenth of the processor time of a single slot.
 	patience = 20 * time.Millisecond
-	// buffers are the pages of a unit in memory: those under way, one that waits, and one that is being read.
-	buffers = window + 2
+	// buffers are the pages of a unit in memory: those under way, and one that is being filled.
+	buffers = window + 1
 )
 
 // spare are pages of units that are over. A unit is a few pages long: pages that grew anew for each took a tenth of the processor time for the
 // garbage collector alone.
 var spare sync.Pool
 
-// flow is a unit that is loaded page by page: a page is read while another is sent, a third is answered and a fourth is
+// flow is a unit that is loaded page by page: rows are read while others are encoded and sent, a page is answered and another is
 // recorded.
 type flow struct {
 	*task
 	stream stream
+	spare  chan *read // to be read into
+	reads  chan *read // to be encoded
+	now    *read      // that is being encoded; nil: none
+	row    []sql.RawBytes
+	cursor string        // behind the last page that was filled
 	free   chan *page    // to be filled
-	full   chan *page    // to be sent
 	sent   chan *page    // to be answered
 	room   chan struct{} // holds a token for each page that was sent and is not recorded
 	news   chan struct{} // there is something to record
@@ -63,10 +69,10 @@ type stream interface {
 // loadPages goes from the unit's cursor to its end. After an error the pages that were written up to there are still
 // recorded, as long as the context lets it.
 func (t *task) loadPages(ctx context.Context) (ledger.Settled, error) {
-	f := &flow{task: t, free: make(chan *page, buffers), full: make(chan *page), sent: make(chan *page, window),
+	f := &flow{task: t, spare: make(chan *read, inMemory), reads: make(chan *read, inMemory-2), free: make(chan *page, buffers), sent: make(chan *page, window),
 		room: make(chan struct{}, window), news: make(chan struct{}, 1), stream: t.begin(ctx)}
 	defer f.stream.Close()
-	f.last = t.Unit
+	f.last, f.cursor = t.Unit, cmp.Or(t.Unit.Cursor, t.Unit.From)
 	for range buffers {
 		p, ok := spare.Get().(*page)
 		if !ok {
@@ -74,12 +80,15 @@ func (t *task) loadPages(ctx context.Context) (ledger.Settled, error) {
 		}
 		f.free <- p
 	}
+	for range inMemory {
+		f.spare <- spareReads.Get().(*read) //nolint:forcetypeassert,errcheck // nothing else is in it
+	}
 	flowing, halt := context.WithCancel(ctx)
 	f.halt = halt
 	defer halt()
 	var reader, answers sync.WaitGroup
 	unit := t.Unit
-	reader.Go(func() { t.read(flowing, unit, f.free, f.full) })
+	reader.Go(func() { t.read(flowing, unit, f.spare, f.reads) })
 	answers.Go(func() { f.answers(ctx) })
 	var settled ledger.Settled
 	recorded := make(chan struct{})
@@ -102,12 +111,15 @@ func (t *task) loadPages(ctx context.Context) (ledger.Settled, error) {
 	return settled, f.err
 }
 
-// keep leaves the pages to the next unit. After an error somebody may still write from one.
+// keep leaves what is in memory to the next unit. After an error somebody may still write from one.
 func (f *flow) keep() {
 	for f.err == nil && len(f.free) > 0 {
 		p := <-f.free
 		p.reset()
 		spare.Put(p)
+	}
+	for f.err == nil && len(f.spare) > 0 {
+		spareReads.Put(<-f.spare)
 	}
 }
 
@@ -133,30 +145,35 @@ func (f *flow) fail(err error) {
 func (f *flow) send(ctx, flowing context.Context) error {
 	unit := f.Unit
 	for {
-		select {
-		case <-flowing.Done():
-			return context.Cause(ctx)
-		case f.room <- struct{}{}:
-		}
-		f.lap(&f.spent.Write)
-		if err := f.proceed(flowing); err != nil {
-			return err
-		}
 		var p *page
 		select {
 		case <-flowing.Done():
 			return context.Cause(ctx)
-		case p = <-f.full:
+		case p = <-f.free:
 		}
+		f.lap(&f.spent.Write)
+		err := f.fill(flowing, p)
 		f.lap(&f.spent.Read)
 		f.spent.DB += p.took
-		if p.err != nil {
-			p.trace.end(p.err)
-			return p.err
+		if err == nil {
+			select {
+			case <-flowing.Done():
+				err = flowing.Err()
+			case f.room <- struct{}{}:
+			}
+			f.lap(&f.spent.Write)
 		}
-		var err error
-		if unit, err = f.stamp(unit, p); err != nil {
+		if err == nil {
+			err = f.proceed(flowing)
+		}
+		if err == nil {
+			unit, err = f.stamp(unit, p)
+		}
+		if err != nil {
 			p.trace.end(err)
+			if flowing.Err() != nil {
+				return context.Cause(ctx)
+			}
 			return err
 		}
 		p.unit = unit
@@ -164,6 +181,82 @@ func (f *flow) send(ctx, flowing context.Context) error {
 			return nil
 		}
 	}
+}
+
+// fill makes a page of what has been read: of several reads if each is so small that a page holds them, as what the database feels is the time of
+// one read, and what writing and recording cost is paid by the page; of a part of one if its bytes are more than a page's.
+func (f *flow) fill(flowing context.Context, p *page) error {
+	p.reset()
+	p.trace, p.after = tracePage(flowing), f.cursor
+	for more := true; more; {
+		if f.now == nil {
+			select {
+			case <-flowing.Done():
+				return flowing.Err()
+			case f.now = <-f.reads:
+			}
+		}
+		if f.now.err != nil {
+			return f.now.err
+		}
+		if err := f.encode(p, f.now); err != nil {
+			return err
+		}
+		if more = f.takes(p, f.now); f.now.next == f.now.Rows {
+			f.spare <- f.now
+			f.now = nil
+		}
+	}
+	f.cursor = cmp.Or(p.last, f.cursor)
+	f.Metrics.took(f.Dataset.Spec().Name, legRead, p.took+p.encoding)
+	p.trace.read(p)
+	return nil
+}
+
+// encode adds to a page what it holds of a read's rows.
+func (f *flow) encode(p *page, d *read) error {
+	if p.readAt.IsZero() {
+		p.began, p.readAt, p.seen = d.began, d.ended, d.seen
+	}
+	p.seen = min(p.seen, d.seen)
+	enc, spec, most := f.Dataset.Encoder(), f.Dataset.Spec(), f.share(f.Limits.PageBytes)
+	began, before := time.Now(), p.batch.Bytes()
+	for d.next < d.Rows && p.batch.Bytes() < most {
+		f.row = d.row(f.row)
+		p.read++
+		if err := p.add(enc, spec.Value, f.Shop, f.row); err != nil {
+			return err
+		}
+	}
+	took := time.Since(began)
+	p.encoding += took
+	d.encoding += took
+	d.bytes += p.batch.Bytes() - before
+	if d.next < d.Rows {
+		var err error
+		p.last, err = f.Dataset.Cursor(f.row)
+		return err
+	}
+	p.last, p.done = cmp.Or(d.Last, p.last), d.Done
+	f.tell(p, d)
+	return nil
+}
+
+// tell tells those who size reads of one that is encoded.
+func (f *flow) tell(p *page, d *read) {
+	took := d.ended.Sub(d.began)
+	p.took += took
+	if f.Sizes != nil && !d.measured {
+		f.Sizes.Read(PageRead{Dataset: f.Dataset.Spec().Name, Replica: d.replica, Rows: d.Rows, Bytes: d.bytes,
+			Time: min(cmp.Or(d.Took, took), took), Had: took + d.encoding})
+	}
+}
+
+// takes says whether a page takes another read.
+func (f *flow) takes(p *page, d *read) bool {
+	bytes := p.batch.Bytes()
+	return !p.done && d.next == d.Rows && f.Limits.Together.takes(p.read+d.asked/2, p.took, f.share) &&
+		bytes+max(d.asked*(bytes/max(p.read, 1)), 1) <= f.share(f.Limits.PageBytes)
 }
 
 // dispatch sends a page, which is others' from then on, and says whether it was the last.

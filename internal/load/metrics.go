@@ -11,7 +11,7 @@ import (
 
 // Legs of a page.
 const (
-	legRead       = "read" // reading and encoding, which go together row by row
+	legRead       = "read" // reading and encoding
 	legWrite      = "write"
 	legCheckpoint = "checkpoint"
 )
@@ -79,8 +79,12 @@ func (m *Metrics) pages(u ledger.Unit, pages, rows, rejected int) {
 }
 
 func (m *Metrics) leg(dataset, leg string, began time.Time) {
+	m.took(dataset, leg, time.Since(began))
+}
+
+func (m *Metrics) took(dataset, leg string, took time.Duration) {
 	if m != nil {
-		m.legs.WithLabelValues(dataset, leg).Observe(time.Since(began).Seconds())
+		m.legs.WithLabelValues(dataset, leg).Observe(took.Seconds())
 	}
 }
 

@@ -12,19 +12,20 @@ import (
 	"github.com/prewarm-go/prewarm/internal/ledger"
 )
 
-// page is what was read in one go, encoded as the cache's commands. It is reused.
+// page is what is written and recorded in one go, encoded as the cache's commands. It is reused.
 type page struct {
 	batch    cache.Batch
 	rows     int // encoded
 	read     int // the rejected ones included
 	rejected []ledger.Reject
 	after    string        // cursor that it was read from
-	seen     int64         // task.seen before it was read
+	seen     int64         // task.seen before any of it was read
 	last     string        // cursor of the last row, rejected ones included; "" if there was none
+	began    time.Time     // the first read
 	readAt   time.Time     // when the first read had ended
 	took     time.Duration // by all reads
-	done     bool          // nothing is left behind it
-	err      error
+	encoding time.Duration
+	done     bool // nothing is left behind it
 	trace    *pageTrace
 
 	// Once it is sent:

@@ -44,15 +44,14 @@ func (t *pageTrace) rowEnded(began time.Time) {
 	}
 }
 
-// read is the leg of reading, within which rows are encoded as they come: the length of that is the sum.
-func (t *pageTrace) read(began time.Time, p *page) {
+// read is the leg of reading, whose length is the sum of the page's reads, and that of encoding.
+func (t *pageTrace) read(p *page) {
 	if t == nil {
 		return
 	}
-	now := time.Now()
-	ctx := tracing.Past(t.ctx, legRead, began, now)
+	tracing.Past(t.ctx, legRead, p.began, p.began.Add(p.took))
 	if !t.firstRow.IsZero() {
-		tracing.Past(ctx, "encode", t.firstRow, t.firstRow.Add(t.encoding))
+		tracing.Past(t.ctx, "encode", t.firstRow, t.firstRow.Add(t.encoding))
 	}
 	t.span.Set(tracing.Count("rows", p.rows), tracing.Count("rejected", len(p.rejected)), tracing.Count("bytes", p.batch.Bytes()))
 }

@@ -31,7 +31,8 @@ func BenchmarkPageTrace(b *testing.B) {
 				for range 500 {
 					p.trace.rowEnded(p.trace.rowBegan())
 				}
-				p.trace.read(began, p)
+				p.took = time.Since(began)
+				p.trace.read(p)
 				p.trace.leg(legWrite, began)
 				p.trace.leg(legRecord, began)
 				p.trace.end(nil)
@@ -47,7 +48,7 @@ func TestAPageThatIsNotTracedMakesNothing(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		p.trace = tracePage(ctx)
 		p.trace.rowEnded(p.trace.rowBegan())
-		p.trace.read(time.Time{}, p)
+		p.trace.read(p)
 		p.trace.leg(legWrite, time.Time{})
 		p.trace.end(nil)
 	}))

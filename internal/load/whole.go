@@ -23,17 +23,17 @@ func (t *task) loadWhole(ctx context.Context) (ledger.Settled, error) {
 	t.Unit.RowsDone, t.Unit.Rejects = 0, 0
 	p := &page{}
 	p.reset()
-	p.seen, p.trace = t.seen.Load(), tracePage(ctx)
-	began := time.Now()
+	p.seen, p.trace, p.began = t.seen.Load(), tracePage(ctx), time.Now()
 	err := t.readWhole(ctx, p)
 	t.lap(&t.spent.Read)
-	t.spent.DB += time.Since(began)
-	p.trace.read(began, p)
+	p.took = time.Since(p.began)
+	t.spent.DB += p.took
+	p.trace.read(p)
 	if err != nil {
 		p.trace.end(err)
 		return ledger.StillOpen, err
 	}
-	t.Metrics.leg(t.Unit.Dataset, legRead, began)
+	t.Metrics.took(t.Unit.Dataset, legRead, p.took)
 	p.done, p.readAt = true, time.Now()
 	settled, err := t.put(ctx, p)
 	p.trace.end(err)

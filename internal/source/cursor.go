@@ -93,16 +93,21 @@ func bind(c Column, text string) (any, error) {
 
 // RowKey is the cursor of a row that a visit sees, to name it by; "" in the query form.
 func (b *Bound) RowKey(row []sql.RawBytes) string {
+	text, err := b.Cursor(row)
+	if err != nil {
+		return err.Error()
+	}
+	return text
+}
+
+// Cursor is the place behind a row that a visit sees; "" in the query form.
+func (b *Bound) Cursor(row []sql.RawBytes) (string, error) {
 	values := make([]sql.RawBytes, len(b.byAt))
 	for i, at := range b.byAt {
 		values[i] = row[at]
 	}
 	if len(values) == 0 {
-		return ""
+		return "", nil
 	}
-	text, err := b.cursor(values)
-	if err != nil {
-		return err.Error()
-	}
-	return text
+	return b.cursor(values)
 }
