@@ -139,6 +139,11 @@ func (t *tables) ReadAll(context.Context, string, source.Visit) error {
 	panic("no dataset is read whole")
 }
 
+func (t *tables) Cursor(row []sql.RawBytes) (string, error) {
+	id, err := strconv.Atoi(string(row[0]))
+	return cursor(id), err
+}
+
 // What the intake asks.
 
 func (t *tables) CheckShop(string) error                             { return nil }
