@@ -19,7 +19,7 @@ import (
 func TestRowsThatAreKeptAreThoseThatCame(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		d := spareReads.Get().(*read) //nolint:forcetypeassert,errcheck // nothing else is in it
+		d := spareReads.Get().(*read) //nolint:forcetypeassert // nothing else is in it
 		defer spareReads.Put(d)
 		d.reset()
 		width := rapid.IntRange(1, 5).Draw(t, "columns")
