@@ -130,3 +130,16 @@ func TestAReadThatIsMoreThanAPageIsSeveral(t *testing.T) {
 	require.EqualValues(t, 40, u.RowsDone)
 	require.Equal(t, 40, e.keys(t))
 }
+
+// Changes since the oldest of its reads concern a page, also where a replica is further behind than the source was before.
+func TestAPageIsAsOldAsTheOldestOfItsReads(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, testenv.Redis(t).URL, usersTable)
+	f := &flow{task: &task{Loader: e.Loader, Job: Job{Dataset: e.bind(t, usersSpec())}}}
+	p, first := &page{}, time.Now()
+	for i, seen := range []int64{5, 3, 7} {
+		require.NoError(t, f.encode(p, &read{seen: seen, began: first, ended: first.Add(time.Duration(i) * time.Second)}))
+	}
+	require.EqualValues(t, 3, p.seen)
+	require.Equal(t, first, p.readAt)
+}
