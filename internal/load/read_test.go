@@ -47,15 +47,17 @@ func TestRowsThatAreKeptAreThoseThatCame(t *testing.T) {
 	})
 }
 
-// gated tells of each read when it begins.
-type gated struct {
+// telling tells of each read but the first when it begins.
+type telling struct {
 	Dataset
 	began chan string
 }
 
-func (g *gated) ReadPage(ctx context.Context, shop, after, to string, limit int, visit source.Visit) (source.Page, error) {
-	g.began <- after
-	return g.Dataset.ReadPage(ctx, shop, after, to, limit, visit)
+func (l *telling) ReadPage(ctx context.Context, shop, after, to string, limit int, visit source.Visit) (source.Page, error) {
+	if after != "" {
+		l.began <- after
+	}
+	return l.Dataset.ReadPage(ctx, shop, after, to, limit, visit)
 }
 
 // awaiting goes on behind a read that was encoded only when the next one has begun.
@@ -72,7 +74,7 @@ func (a *awaiting) Read(p PageRead) {
 	select {
 	case after := <-a.began:
 		a.seen = append(a.seen, after)
-	case <-time.After(10 * time.Second):
+	case <-time.After(2 * time.Second): // and not so long that the page is too old
 		a.seen = append(a.seen, "none has begun")
 	}
 }
@@ -81,11 +83,10 @@ func TestTheNextReadIsUnderWayWhileOneIsEncoded(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, testenv.Redis(t).URL, usersTable)
 	e.users(t, 1, 12)
-	began := make(chan string)
+	began := make(chan string, 100)
 	a := &awaiting{fixedRows: 5, began: began}
 	e.Sizes = a
-	go func() { <-began }() // the first
-	d := &gated{Dataset: e.bind(t, usersSpec()), began: began}
+	d := &telling{Dataset: e.bind(t, usersSpec()), began: began}
 	j := e.job(t, d)
 	_, err := e.Load(t.Context(), j)
 	require.NoError(t, err)
