@@ -18,8 +18,10 @@ const (
 	// gainLess is the part of the slots that a trial of fewer does without, and gainMore what one of more adds: one takes the other back.
 	gainLess = 0.4
 	gainMore = 2.0 / 3
-	// gainSame is how much of what more slots did is as much.
-	gainSame = 0.95
+	// gainWorth is how much more slots must do than fewer: a second one with 5 % more made 2 times of what live reads took, and one by itself 1.4.
+	// Where there are only a few more, gainShare of what they would do in proportion is enough.
+	gainWorth = 0.1
+	gainShare = 0.5
 	// gainAgain is how long what a trial has shown is believed, twice that after one in vain, and so on: up to gainMost until fewer are tried
 	// again, and to gainStands until more are, as slots that brought nothing may be wanted for what comes next.
 	gainAgain  = time.Minute
@@ -99,7 +101,7 @@ func (s State) conclude(in Input, rate float64) State {
 	trying := g.Trying
 	g.Trying = 0
 	switch {
-	case trying > g.Base && gainSame*rate < g.Rate:
+	case trying > g.Base && rate < g.Rate*worth(g.Base, trying):
 		s.Width, g.Enough, g.Most, g.Until = g.Base, g.Base, trying, in.Now.Add(g.wait(gainStands))
 		g.Waits++
 		return s
@@ -108,7 +110,7 @@ func (s State) conclude(in Input, rate float64) State {
 			g.Enough, g.Waits = 0, 0
 		}
 		g.Again = in.Now.Add(gainAgain) // fewer did less, and what was known of others is over
-	case trying > 0 && rate >= gainSame*g.Rate:
+	case trying > 0 && rate*worth(trying, g.Base) > g.Rate:
 		g.Enough, g.Most, g.Until = trying, g.Base, in.Now.Add(g.wait(gainStands))
 		g.Base = trying // and Rate stays, or trials that follow upon each other would lose a little each
 		return s
@@ -121,6 +123,11 @@ func (s State) conclude(in Input, rate float64) State {
 	}
 	g.Base, g.Rate = s.Width, rate
 	return s
+}
+
+// worth is how many times of what some slots do more of them have to do to stay.
+func worth(some, more int) float64 {
+	return 1 + min(gainWorth, gainShare*(float64(more)/float64(max(some, 1))-1))
 }
 
 // asks says whether more slots than these are to show that they bring something: where pods were busy just now, and beyond what was enough.
