@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -67,6 +69,42 @@ func TestItIsSaidOnceWhenPagesBeginToShrink(t *testing.T) {
 	require.Equal(t, 1, said)
 	require.Less(t, w.Share(), 0.1)
 	used = 10
+	w.look(t.Context())
+	require.InDelta(t, 1, w.Share(), 0)
+}
+
+func TestGarbageGathersUpToItsRoom(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		live, limit int64
+		want        int
+	}{
+		{16 << 20, 0, 400}, {16 << 20, 4 << 30, 400}, {16 << 20, 256 << 20, 200}, {16 << 20, 64 << 20, 100},
+		{1 << 30, 0, 100}, {1 << 20, 0, 800}, {0, 0, 800},
+	} {
+		require.Equal(t, c.want, Percent(c.live, c.limit), "%d of %d", c.live, c.limit)
+	}
+}
+
+func TestGoIsToldHowMuchGarbageMayGather(t *testing.T) { //nolint:paralleltest // it is the process' setting
+	t.Setenv("GOGC", "")
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	w := New(slog.New(slog.DiscardHandler))
+	runtime.GC()
+	w.collect()
+	live, goal := inSample("/gc/heap/live:bytes"), inSample("/gc/heap/goal:bytes")
+	require.Equal(t, Percent(live, w.limit), debug.SetGCPercent(100))
+	require.Greater(t, goal, live*4, "a test lives on little")
+
+	t.Setenv("GOGC", "150")
+	w = New(slog.New(slog.DiscardHandler))
+	w.collect()
+	require.Equal(t, 100, debug.SetGCPercent(100), "what the user has said stands")
+}
+
+func TestWithoutALimitPagesStayAsTheyAre(t *testing.T) {
+	t.Parallel()
+	w := &Watch{used: func() int64 { return 1 << 40 }, Log: slog.New(slog.DiscardHandler)}
 	w.look(t.Context())
 	require.InDelta(t, 1, w.Share(), 0)
 }
