@@ -34,7 +34,7 @@ const (
 // where pods are busy the width grows by trials, which count what is done before and with more slots, and now and then fewer are tried, and kept
 // if they do as much. The zero value knows nothing.
 type Gain struct {
-	Enough int       `json:"enough"` // slots that did as much as Most; 0: not known
+	Enough int       `json:"enough"` // slots that did almost as much as Most; 0: not known
 	Most   int       `json:"most"`
 	Until  time.Time `json:"until"`  // when more than Enough are tried again
 	Trying int       `json:"trying"` // slots of the trial that runs; 0: none does

@@ -20,7 +20,7 @@ func reason(s State, in Input, r Result, hand *Override, why string) string {
 	case hand != nil && hand.Pause:
 		text = "paused"
 	case why == "trying" && s.Gain.Trying < s.Gain.Base:
-		text = fmt.Sprintf("%d for a moment, to see whether they do as much as %d: the pods are busy", r.Width, s.Gain.Base)
+		text = fmt.Sprintf("%d for a moment, to see whether they do almost as much as %d: the pods are busy", r.Width, s.Gain.Base)
 	case why == "trying":
 		text = fmt.Sprintf("%d for a moment, to see whether they do more than %d, %d wanted (%s): %s", r.Width, s.Gain.Base, r.Wanted, need, s.asked(in.Now))
 	case why == "counting":
@@ -38,7 +38,7 @@ func reason(s State, in Input, r Result, hand *Override, why string) string {
 	case r.Bound && r.Binds == BindsGuard:
 		text = fmt.Sprintf("%d is what the servers bore, %d wanted (%s); more is tried when all has been well for a while", r.Width, r.Wanted, need)
 	case r.Bound && r.Binds == BindsPods && r.Ceiling == s.Gain.ceiling(in.Now):
-		text = fmt.Sprintf("%d do as much as %d did, %d wanted (%s): the pods or their cache have all they can do", r.Width, s.Gain.Most, r.Wanted, need)
+		text = fmt.Sprintf("%d do almost as much as %d did, %d wanted (%s): the pods or their cache have all they can do", r.Width, s.Gain.Most, r.Wanted, need)
 	case r.Bound && r.Binds == BindsPods && in.Busy != "":
 		text = fmt.Sprintf("%d is what %d pods carry, %d wanted (%s): %s", r.Width, max(in.Pods, 1), r.Wanted, need, in.Busy)
 	case r.Bound && r.Binds == BindsPods:
@@ -59,5 +59,5 @@ func (s State) asked(now time.Time) string {
 	if now.Sub(s.Gain.Near) < gainSpan {
 		return "the pods are busy"
 	}
-	return fmt.Sprintf("%d did no more than %d", s.Gain.Most, s.Gain.Enough)
+	return fmt.Sprintf("%d did hardly more than %d", s.Gain.Most, s.Gain.Enough)
 }

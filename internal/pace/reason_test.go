@@ -97,23 +97,23 @@ var claims = []struct {
 	{regexp.MustCompile(`^(\d+), growing to (\d+): `), func(d decision, n []int) bool {
 		return n[1] == d.target() && n[1] > n[0] && n[0] > d.was && d.in.Guard.Zone == guard.Grow && !d.asked()
 	}},
-	{regexp.MustCompile(`^(\d+) for a moment, to see whether they do as much as (\d+): the pods are busy`), func(d decision, n []int) bool {
+	{regexp.MustCompile(`^(\d+) for a moment, to see whether they do almost as much as (\d+): the pods are busy`), func(d decision, n []int) bool {
 		return n[0] < n[1] && n[1] == d.state.Gain.Base && (d.was == n[1] && d.in.Near || d.gain.Trying > 0 && d.was == n[0]) && n[0] < d.target() && d.hand == nil
 	}},
 	{regexp.MustCompile(`^(\d+) for a moment, to see whether they do more than (\d+), (\d+) wanted \(.*\): the pods are busy$`), func(d decision, n []int) bool {
 		return d.more(n) && d.busy
 	}},
-	{regexp.MustCompile(`^(\d+) for a moment, to see whether they do more than (\d+), (\d+) wanted \(.*\): (\d+) did no more than (\d+)$`), func(d decision, n []int) bool {
+	{regexp.MustCompile(`^(\d+) for a moment, to see whether they do more than (\d+), (\d+) wanted \(.*\): (\d+) did hardly more than (\d+)$`), func(d decision, n []int) bool {
 		return d.more(n) && n[3] == d.state.Gain.Most && n[4] == d.state.Gain.Enough && n[3] > n[4] && n[4] > 0 && n[4] <= n[1] && !d.in.Now.Before(d.state.Gain.Until)
 	}},
 	{regexp.MustCompile(`^(\d+) for now, (\d+) wanted \(.*\): the pods are busy, and what (\d+) do is counted before more are tried$`), func(d decision, n []int) bool {
 		return d.counts(n) && d.busy
 	}},
-	{regexp.MustCompile(`^(\d+) for now, (\d+) wanted \(.*\): (\d+) did no more than (\d+), and what (\d+) do is counted before more are tried$`), func(d decision, n []int) bool {
+	{regexp.MustCompile(`^(\d+) for now, (\d+) wanted \(.*\): (\d+) did hardly more than (\d+), and what (\d+) do is counted before more are tried$`), func(d decision, n []int) bool {
 		g := d.state.Gain
 		return d.counts([]int{n[0], n[1], n[4]}) && n[2] == g.Most && n[3] == g.Enough && n[2] > n[3] && n[3] > 0 && n[3] <= n[0] && !d.in.Now.Before(g.Until)
 	}},
-	{regexp.MustCompile(`^(\d+) do as much as (\d+) did, (\d+) wanted \(.*\): the pods or their cache have all they can do`), func(d decision, n []int) bool {
+	{regexp.MustCompile(`^(\d+) do almost as much as (\d+) did, (\d+) wanted \(.*\): the pods or their cache have all they can do`), func(d decision, n []int) bool {
 		g := d.state.Gain
 		return n[0] == g.Enough && n[1] == g.Most && n[1] > n[0] && n[0] == d.r.Ceiling && n[2] == d.r.Wanted && n[2] > n[0] && d.hand == nil && d.in.Now.Before(g.Until)
 	}},

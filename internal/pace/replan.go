@@ -17,7 +17,7 @@ import (
 const planTicks = 5
 
 // Known are the limits that planning counts on, of a cluster with so many pods: what the bounds and the pods allow, what the
-// servers bore on this and earlier evenings, what the guard has left if that binds, and the slots that do as much as more. A surge
+// servers bore on this and earlier evenings, what the guard has left if that binds, and the slots that do almost as much as more. A surge
 // of a moment is no ceiling of an evening: what they bore may be so again.
 func Known(now time.Time, w config.Width, pods int, s State, r Result) Limits {
 	l := Limits{Ceiling: min(w.Max, max(pods, 1)*w.MaxPerPod), Max: w.Max, Pods: pods, PerPod: w.MaxPerPod, Least: w.Min}
