@@ -7,7 +7,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -100,6 +103,27 @@ func TestGoIsToldHowMuchGarbageMayGather(t *testing.T) { //nolint:paralleltest /
 	w = New(slog.New(slog.DiscardHandler))
 	w.collect()
 	require.Equal(t, 100, debug.SetGCPercent(100), "what the user has said stands")
+}
+
+func TestItLooksAgainAndAgain(t *testing.T) { //nolint:paralleltest // it is the process' setting
+	t.Setenv("GOGC", "")
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	synctest.Test(t, func(t *testing.T) {
+		var used atomic.Int64
+		w := New(slog.New(slog.DiscardHandler))
+		w.limit, w.used = 100<<20, used.Load
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go w.Run(ctx)
+		time.Sleep(every + 1)
+		synctest.Wait()
+		require.InDelta(t, 1, w.Share(), 0)
+		require.NotEqual(t, percentLeast, debug.SetGCPercent(100))
+		used.Store(90 << 20)
+		time.Sleep(every)
+		synctest.Wait()
+		require.Less(t, w.Share(), 0.1)
+	})
 }
 
 func TestWithoutALimitPagesStayAsTheyAre(t *testing.T) {
