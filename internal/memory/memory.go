@@ -69,7 +69,8 @@ type Watch struct {
 	Log   *slog.Logger
 }
 
-// New reads the limit: GOMEMLIMIT, which Go keeps to by itself, or the container's, of which Go is told softShare.
+// New reads the limit: GOMEMLIMIT, which Go keeps to by itself, or the container's, of which Go is told softShare. With GOGC in the environment
+// Go collects as that says.
 func New(log *slog.Logger) *Watch {
 	w := &Watch{Log: log, used: inUse, Tight: func(context.Context, string) {}}
 	w.share.Store(math.Float64bits(1))

@@ -32,7 +32,7 @@ const (
 // Gain is what the law knows of what slots bring. On pods with full processors, or behind a cache that does all it can, each slot makes the
 // others slower, so that the deadlines seem to need more of them, and all that grows is how many pages the live database reads at a time. So
 // where pods are busy the width grows by trials, which count what is done before and with more slots, and now and then fewer are tried, and kept
-// if they do as much. The zero value knows nothing.
+// if they do almost as much. The zero value knows nothing.
 type Gain struct {
 	Enough int       `json:"enough"` // slots that did almost as much as Most; 0: not known
 	Most   int       `json:"most"`
