@@ -56,6 +56,7 @@ type PlanHandler struct {
 	Ledger  PlanLedger
 	Retry   RetryPolicy
 	Alerts  *alert.Dispatcher
+	Hold    func() string // why none is to be begun now, or ""
 }
 
 // PlanLedger is where a plan that cannot be made is recorded.
@@ -69,11 +70,17 @@ func (h *PlanHandler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	if err != nil {
 		return badTask(ctx, h.Alerts, t, err)
 	}
+	if why := h.Hold(); why != "" {
+		return &later{in: serverAway, why: why}
+	}
 	ctx, span := tracing.Start(ctx, "plan", tracing.Text("run", p.Run), tracing.Count("epoch", p.Epoch))
 	err = h.Planner.Plan(ctx, p.Run, p.Epoch)
 	span.End(err)
 	if err == nil {
 		return nil
+	}
+	if errors.Is(err, plan.ErrHeld) {
+		return &later{in: serverAway, why: err.Error()}
 	}
 	if load.Unavailable(err) {
 		h.Alerts.Raise(ctx, unavailable(err))

@@ -245,11 +245,14 @@ func (a *App) bind(ctx context.Context) ([]*source.Bound, error) {
 // assemble connects the parts; nothing runs yet.
 func (a *App) assemble(bound []*source.Bound) error {
 	p := a.cfg.Policy
-	var planned []plan.Dataset
+	a.pages = a.newPages(bound)
+	walks := a.newWalks()
+	var known, planned []plan.Dataset
 	loaded := map[string]load.Dataset{}
 	for _, b := range bound {
-		planned = append(planned, b)
-		loaded[b.Spec().Name] = b
+		name := b.Spec().Name
+		known, planned = append(known, b.Walking(walks.of(name, false))), append(planned, b.Walking(walks.of(name, true)))
+		loaded[name] = b
 	}
 	a.queue = queue.New(a.queueDB)
 	flags, leases := cache.NewFlags(a.queueDB), lease.New(a.queueDB, p.Lease)
@@ -266,11 +269,11 @@ func (a *App) assemble(bound []*source.Bound) error {
 	}, []string{"outcome"})
 	a.reg.MustRegister(requests)
 	a.intake = intake.New(intake.Config{
-		Ledger: a.ledger, Shops: plan.Shops{Datasets: planned, Ledger: a.ledger}, Flags: flags, Leases: leases, Tasks: enqueue,
+		Ledger: a.ledger, Shops: plan.Shops{Datasets: known, Ledger: a.ledger}, Flags: flags, Leases: leases, Tasks: enqueue,
 		Alerts: a.alerts, Policy: p, Log: a.log, Count: func(outcome string) { requests.WithLabelValues(outcome).Inc() },
 		Judge: plans{a: a}.accepted,
 	})
-	a.learner, a.pages = &pace.Learner{Store: a.ledger}, a.newPages(bound)
+	a.learner = &pace.Learner{Store: a.ledger}
 	mem := a.watchMemory()
 	a.readReplicas(bound)
 	a.loading = load.NewMetrics(a.reg, a.caches.Names(), slices.Collect(maps.Keys(loaded))...)
@@ -290,7 +293,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 	a.watch = []func(context.Context){signals.Watch, signals.Run, mem.Run, func(ctx context.Context) { a.pages.measure(ctx, a.servers) }, a.runReplicas}
 	planner := &workers.PlanHandler{
 		Planner: &plan.Planner{Ledger: a.ledger, Datasets: planned, Tasks: enqueue, UnitRows: p.UnitRows, Place: a.place, Begin: a.fresh.schedule.Begin, Log: a.log},
-		Ledger:  a.ledger, Retry: retry, Alerts: a.alerts,
+		Ledger:  a.ledger, Retry: retry, Alerts: a.alerts, Hold: walks.held,
 	}
 	a.heedShops(planner.Planner, handler, signals)
 	a.pool = workers.NewPool(a.queueDB, workers.Traced(a.tracer, workers.LoadMux(handler, a.alerts)), a.log)

@@ -8,14 +8,17 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/hibiken/asynq"
 	"github.com/stretchr/testify/require"
 
 	"github.com/prewarm-go/prewarm/internal/testenv"
+	"github.com/prewarm-go/prewarm/tasks"
 )
 
 // ownSource gives the cluster a source server that no other test reads from.
@@ -62,8 +65,9 @@ func TestTheLeaderKnowsWhatThePagesOfAllPodsTakeAndGivesWayToACrowd(t *testing.T
 	c.without(undisturbed)
 	dsn := c.ownSource()
 	seed(t, c.source, 1001, 2*manyRows)
+	seed(t, c.source, 1002, 10)
 	p := c.inProcess()
-	c.serve()
+	other := c.serve()
 	c.announce(ka(1001, time.Now().Add(time.Minute)))
 	known := map[string]bool{"pods_busy": runtime.GOOS != "linux"}
 	c.until(soon, "the time of a row is known, and how busy pods are", func() bool {
@@ -85,12 +89,22 @@ func TestTheLeaderKnowsWhatThePagesOfAllPodsTakeAndGivesWayToACrowd(t *testing.T
 	})
 	c.until(soon, "a crowd is given way to", func() bool {
 		w := p.width(t)
-		return w.Paused && strings.Contains(w.Reason, "mysql_reads{main}")
+		return w.Paused && strings.Contains(w.Reason, "mysql_reads{main}") && other.width(t).Paused
 	})
+	c.announce(ka(1002, time.Now().Add(time.Minute)))
+	c.until(soon, "what was announced is not planned either", func() bool {
+		put, err := c.inspector.ListRetryTasks(tasks.QueueIntake)
+		require.NoError(t, err)
+		return slices.ContainsFunc(put, func(x *asynq.TaskInfo) bool { return strings.Contains(x.LastErr, "the guard says stop") })
+	})
+	require.Zero(t, c.number("SELECT COUNT(*) FROM units JOIN runs USING (run_id) WHERE shop_id = '1002'"))
 	leave()
 	readers.Wait()
 	rows := c.number("SELECT SUM(rows_done) FROM units")
 	c.until(soon, "the crowd has gone", func() bool { return !p.width(t).Paused })
+	c.until(failover, "it is planned", func() bool {
+		return c.number("SELECT COUNT(*) FROM units JOIN runs USING (run_id) WHERE shop_id = '1002'") > 0
+	})
 	c.until(failover, "the work goes on", func() bool {
 		_, state, _ := c.run(1001)
 		return state == "ready" || c.number("SELECT SUM(rows_done) FROM units") > rows

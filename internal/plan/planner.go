@@ -30,6 +30,9 @@ type Dataset interface {
 // Begin is called before these datasets of a shop are read.
 type Begin func(ctx context.Context, shop string, only ledger.Datasets) error
 
+// ErrHeld: the servers are to be left alone, and the plan is made later.
+var ErrHeld = errors.New("planning is held")
+
 // Planner writes plans. It is safe for concurrent use.
 type Planner struct {
 	Ledger   *ledger.Store

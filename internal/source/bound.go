@@ -27,6 +27,7 @@ type Bound struct {
 	selects []string // expressions, one per column of a row
 	keys    []string // the same, but NULL for columns that are not in the key
 
+	walk   Walk   // nil: plainWalk
 	parts  []Part // of which rows are read; nil: all
 	window Column // of `window`
 

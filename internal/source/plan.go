@@ -34,7 +34,7 @@ func (b *Bound) PlanCheck(ctx context.Context, shop string) (PlanReport, error) 
 func (b *Bound) plan(ctx context.Context, shop any) (PlanReport, error) {
 	s := b.scan(shop)
 	s.Select, s.Where, s.Limit = b.selects, b.spec.Where, sampleRows
-	n, err := b.count(ctx, shop, nil, sampleRows)
+	n, err := b.count(ctx, shop, sampleRows)
 	if err != nil {
 		return PlanReport{}, err
 	}
@@ -64,7 +64,7 @@ func (b *Bound) explained(ctx context.Context, s Scan) (report PlanReport, rows 
 
 // row is the n-th row of a shop, as arguments.
 func (b *Bound) row(ctx context.Context, shop any, n int64) ([]any, error) {
-	cursor, err := b.hop(ctx, shop, nil, n)
+	cursor, _, err := b.along(ctx, shop, nil, n, false)
 	if err != nil {
 		return nil, err
 	}

@@ -73,9 +73,9 @@ func TestAPageTouchesItsOwnRowsOnlyWhereverItBegins(t *testing.T) {
 			e := bigShops(t, keys)
 			b := e.bind(t, bigSpec(by...))
 			e.db.SetMaxOpenConns(1)
-			late, err := b.hop(t.Context(), "y", nil, 16_000)
+			late, _, err := b.along(t.Context(), "y", nil, 16_000, false)
 			require.NoError(t, err)
-			later, err := b.hop(t.Context(), "y", nil, 16_300)
+			later, _, err := b.along(t.Context(), "y", nil, 16_300, false)
 			require.NoError(t, err)
 			n := touched(t, e.db, func() {
 				page, err := b.ReadPage(t.Context(), "y", late, later, 200, visitor(func([]sql.RawBytes) bool { return true }))
@@ -86,7 +86,7 @@ func TestAPageTouchesItsOwnRowsOnlyWhereverItBegins(t *testing.T) {
 			n = touched(t, e.db, func() {
 				after, err := b.args(late)
 				require.NoError(t, err)
-				_, err = b.hop(t.Context(), "y", after, 100)
+				_, _, err = b.hop(t.Context(), "y", after, 100, false)
 				require.NoError(t, err)
 			})
 			require.LessOrEqual(t, n, few)

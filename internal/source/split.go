@@ -23,7 +23,7 @@ type Range struct {
 // ranges begin behind the row before the last most, and otherwise they end with the row of that number. Rows that come later
 // beyond that bound belong to none. In the query form it has no meaning.
 //
-// Only the index is read, about unitRows entries per statement.
+// Only the index is read, as Walking says.
 func (b *Bound) Split(ctx context.Context, shop string, unitRows int, most int64, yield func(Range) error) error {
 	arg, err := b.shopArg(shop)
 	if err != nil {
@@ -53,16 +53,11 @@ func (b *Bound) Split(ctx context.Context, shop string, unitRows int, most int64
 		if most > 0 {
 			want = min(full, most-found)
 		}
-		end, err := b.hop(ctx, arg, after, want)
+		end, rows, err := b.along(ctx, arg, after, want, false)
 		if err != nil {
 			return err
 		}
-		next := Range{From: last.To, To: end, Rows: want}
-		if end == "" {
-			if next.Rows, err = b.count(ctx, arg, after, want); err != nil {
-				return err
-			}
-		}
+		next := Range{From: last.To, To: end, Rows: rows}
 		if next.Rows == 0 {
 			return yield(Range{From: last.From, Rows: last.Rows}) // the last full one was the last of all
 		}
@@ -80,7 +75,7 @@ func (b *Bound) Split(ctx context.Context, shop string, unitRows int, most int64
 
 // splitEnd hands over the last range of a shop of which no more rows are wanted: open-ended if there are no more.
 func (b *Bound) splitEnd(ctx context.Context, shop any, last Range, after []any, yield func(Range) error) error {
-	more, err := b.hop(ctx, shop, after, 1)
+	more, _, err := b.hop(ctx, shop, after, 1, false)
 	if err != nil {
 		return err
 	}
@@ -99,17 +94,11 @@ func (b *Bound) splitNewest(ctx context.Context, shop any, full, most int64, yie
 			return err
 		}
 		want := min(full, most-found)
-		from, err := b.hopDown(ctx, shop, upTo, want)
+		from, rows, err := b.along(ctx, shop, upTo, want, true)
 		if err != nil {
 			return err
 		}
-		next := Range{From: from, To: to, Rows: want}
-		if from == "" { // there are no more than these
-			if next.Rows, err = b.countDown(ctx, shop, upTo, want); err != nil {
-				return err
-			}
-		}
-		all = append(all, next)
+		all = append(all, Range{From: from, To: to, Rows: rows})
 		if from == "" {
 			break
 		}
@@ -121,39 +110,4 @@ func (b *Bound) splitNewest(ctx context.Context, shop any, full, most int64, yie
 		}
 	}
 	return nil
-}
-
-// hop finds the n-th row beyond after; "" if there are fewer.
-func (b *Bound) hop(ctx context.Context, shop any, after []any, n int64) (string, error) {
-	s := b.scan(shop)
-	s.After, s.Limit, s.Offset = after, 1, n-1
-	return b.found(ctx, s)
-}
-
-// hopDown finds the row before the last n of those up to upTo; "" if there is none.
-func (b *Bound) hopDown(ctx context.Context, shop any, upTo []any, n int64) (string, error) {
-	s := b.scan(shop)
-	s.To, s.Limit, s.Offset, s.Down = upTo, 1, n, true
-	return b.found(ctx, s)
-}
-
-// found is the cursor of the row that a scan finds, or "".
-func (b *Bound) found(ctx context.Context, s Scan) (string, error) {
-	for _, c := range b.by {
-		s.Select = append(s.Select, b.src.dialect.Select(c))
-	}
-	query, args := b.src.dialect.Scan(s)
-	rows, err := b.src.db.QueryContext(ctx, query, args...)
-	if err != nil {
-		return "", b.errorf("split shop", err)
-	}
-	defer rows.Close()
-	if !rows.Next() {
-		return "", b.errorf("split shop", rows.Err())
-	}
-	row, into := rowBuffer(len(b.by))
-	if err := rows.Scan(into...); err != nil {
-		return "", b.errorf("split shop", err)
-	}
-	return b.cursor(row)
 }

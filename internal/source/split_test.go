@@ -1,11 +1,14 @@
 package source
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -17,7 +20,7 @@ import (
 // checkFirst splits the first rows of a shop's order off, and wants exactly those: by their ranges, and by ReadRows.
 func checkFirst(t *testing.T, rt *rapid.T, e *env, b *Bound, shop string) {
 	t.Helper()
-	ordered := *b
+	ordered := *b.Walking(strides(rapid.Int64Range(1, 9).Draw(rt, "stride")))
 	ordered.spec.Order = rapid.SampledFrom([]string{"", dataset.OrderOldest, dataset.OrderNewest}).Draw(rt, "order")
 	by := strings.Join(b.spec.By, ", ")
 	all := e.strings(t, "SELECT n FROM t WHERE shop = ? ORDER BY "+by, shop)
@@ -56,6 +59,60 @@ func checkFirst(t *testing.T, rt *rapid.T, e *env, b *Bound, shop string) {
 		return true
 	})))
 	require.Equal(rt, want, single)
+}
+
+// strides walks so many entries at a time.
+func strides(n int64) Walk {
+	return func(_ context.Context, most int64, step func(int64) (time.Duration, error)) error {
+		_, err := step(min(n, most))
+		return err
+	}
+}
+
+func TestAnIndexIsWalkedInStrides(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "CREATE TABLE t (shop INT NOT NULL, id INT NOT NULL, PRIMARY KEY (shop, id))",
+		"INSERT INTO t SELECT 1, seq FROM "+testenv.Numbers(1, 1000), "INSERT INTO t SELECT 2, seq FROM "+testenv.Numbers(1, 3))
+	plain := e.bind(t, dataset.Spec{Name: "t", Table: "t", Shop: "shop", By: []string{"id"}, Columns: []string{"id"}, Key: "t:{shop}:{id}"})
+	e.db.SetMaxOpenConns(1)
+	var walked []int64
+	b := plain.Walking(func(_ context.Context, most int64, step func(int64) (time.Duration, error)) error {
+		want := min(70, most)
+		walked = append(walked, want)
+		var took time.Duration
+		n := touched(t, e.db, func() {
+			var err error
+			took, err = step(want)
+			require.NoError(t, err)
+		})
+		require.LessOrEqual(t, n, 2*int(want)+5, "the end is counted after it was not found")
+		require.Positive(t, took)
+		return nil
+	})
+	for _, order := range []string{dataset.OrderOldest, dataset.OrderNewest} {
+		b.spec.Order, walked = order, nil
+		var rows []int64
+		require.NoError(t, b.Split(t.Context(), "1", 300, 1000, func(r Range) error {
+			rows = append(rows, r.Rows)
+			return nil
+		}))
+		want := []int64{300, 300, 300, 100}
+		if order == dataset.OrderNewest {
+			slices.Reverse(want)
+		}
+		require.Equal(t, want, rows)
+		require.Equal(t, []int64{70, 70, 70, 70, 20, 70, 70, 70, 70, 20, 70, 70, 70, 70, 20, 70, 30}, walked)
+	}
+	for upTo, want := range map[int64]int64{0: 1000, 70: 70, 71: 71, 1000: 1000, 1001: 1000} {
+		n, err := b.Count(t.Context(), "1", upTo)
+		require.NoError(t, err)
+		require.Equal(t, want, n)
+	}
+	refused := errors.New("not now")
+	b = plain.Walking(func(context.Context, int64, func(int64) (time.Duration, error)) error { return refused })
+	require.ErrorIs(t, b.Split(t.Context(), "1", 300, 0, func(Range) error { return nil }), refused)
+	_, err := b.Count(t.Context(), "1", 0)
+	require.ErrorIs(t, err, refused)
 }
 
 // in is a dataset of which only these parts are read.

@@ -1,0 +1,165 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prewarm-go/prewarm/internal/guard"
+	"github.com/prewarm-go/prewarm/internal/pace"
+	"github.com/prewarm-go/prewarm/internal/plan"
+	"github.com/prewarm-go/prewarm/internal/source"
+)
+
+const (
+	// walkLeast is how many index entries a stride has at least: a statement by itself costs a MariaDB 0.09 ms, as much as passing 270.
+	walkLeast = 500
+	// walkHold is how long a plan in hand waits while the guard says stop, before it is left and made anew later.
+	walkHold = 20 * time.Second
+	// walkStep is how often it asks meanwhile.
+	walkStep = 100 * time.Millisecond
+	// walkRest is the shortest rest, as a timer of less takes a millisecond too, and walkRestMost the longest: a stride that took long is no reason to
+	// come to a standstill.
+	walkRest     = 5 * time.Millisecond
+	walkRestMost = time.Second
+)
+
+// walks has the indexes walked along for plans and intake as gently as pages are read: no stride longer than policy.page_time, one at a time at a
+// source in all pods together, and none of a plan while the guard says stop.
+type walks struct {
+	pages  *pages     // knows the way to the sources, and what the guard says
+	most   int        // entries of a stride
+	pods   func() int // that share the sources
+	ending <-chan struct{}
+
+	mu      sync.Mutex
+	strides map[string]pace.Pager    // of each dataset
+	turns   map[string]chan struct{} // of each source
+	owed    map[string]time.Duration // to each source: rest that was not taken yet
+}
+
+func (a *App) newWalks() *walks {
+	return &walks{
+		pages: a.pages, most: a.cfg.Policy.UnitRows, ending: a.drain, strides: map[string]pace.Pager{}, turns: map[string]chan struct{}{}, owed: map[string]time.Duration{},
+		pods: func() int {
+			if last := a.pacer.now().last; last != nil {
+				return len(last.Pods)
+			}
+			return 1
+		},
+	}
+}
+
+// of is how a dataset is walked along. Plans wait while the guard says stop; an announcement is answered.
+func (w *walks) of(dataset string, waits bool) source.Walk {
+	server := w.pages.of[dataset]
+	turn := w.turn(server)
+	return func(ctx context.Context, most int64, step func(int64) (time.Duration, error)) error {
+		if waits {
+			if err := w.wait(ctx); err != nil {
+				return err
+			}
+		}
+		select {
+		case turn <- struct{}{}:
+			defer func() { <-turn }()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		entries := w.stride(dataset, server, most)
+		took, err := step(entries)
+		if err != nil {
+			return err
+		}
+		return rest(ctx, w.took(dataset, server, entries, took))
+	}
+}
+
+func (w *walks) turn(server string) chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.turns[server] == nil {
+		w.turns[server] = make(chan struct{}, 1)
+	}
+	return w.turns[server]
+}
+
+// held says why no plan is to be begun now, or "".
+func (w *walks) held() string {
+	if w.pages.zone() == guard.Stop {
+		return "the guard says stop"
+	}
+	return ""
+}
+
+// wait waits while a plan must not go on.
+func (w *walks) wait(ctx context.Context) error {
+	for waited := time.Duration(0); ; waited += walkStep {
+		why := w.held()
+		if why == "" {
+			return nil
+		}
+		select {
+		case <-w.ending:
+			return fmt.Errorf("%w: the pod is being stopped", plan.ErrHeld)
+		default:
+		}
+		if waited >= walkHold {
+			return fmt.Errorf("%w: %s", plan.ErrHeld, why)
+		}
+		if err := rest(ctx, walkStep); err != nil {
+			return err
+		}
+	}
+}
+
+func rest(ctx context.Context, long time.Duration) error {
+	if long <= 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(long):
+		return nil
+	}
+}
+
+// stride is how many entries the next statement passes: of those that are left as many as the others will.
+func (w *walks) stride(dataset, server string, left int64) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p, begun := w.strides[dataset]
+	if !begun {
+		p = pace.Pager{}.First(w.pages.start, w.bounds(server))
+		w.strides[dataset] = p
+	}
+	n := (left-1)/int64(p.Rows) + 1 // strides
+	return (left-1)/n + 1
+}
+
+// took is told what a stride took, and says how long to rest now, so that the other pods have their turns.
+func (w *walks) took(dataset, server string, entries int64, took time.Duration) time.Duration {
+	w.pages.mu.Lock()
+	way := w.pages.way(server)
+	w.pages.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.strides[dataset], _ = w.strides[dataset].Next(pace.Page{Rows: int(entries), Time: took, RoundTrip: way}, w.pages.zone(), w.bounds(server))
+	owed := w.owed[server] + took*time.Duration(max(w.pods()-1, 0))
+	if owed < walkRest {
+		w.owed[server] = owed
+		return 0
+	}
+	w.owed[server] = 0
+	return min(owed, walkRestMost)
+}
+
+func (w *walks) bounds(server string) pace.Pages {
+	b := pace.Pages{Target: w.pages.bounds.Target, Min: walkLeast, Max: max(w.most, walkLeast)}
+	if w.pages.alone(server) {
+		b.Alone = walkLeast
+	}
+	return b
+}
