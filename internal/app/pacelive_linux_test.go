@@ -46,9 +46,17 @@ type liveLoad struct {
 	stop     atomic.Bool
 	done     chan struct{}
 
+	still *stillness
+
 	mu     sync.Mutex
-	felt   map[*liveServer][]time.Duration
+	felt   map[*liveServer][]liveRead
 	failed int
+}
+
+// liveRead is one that was answered: when, and what it took.
+type liveRead struct {
+	at   time.Time
+	took time.Duration
 }
 
 // liveServer is the connections to one server.
@@ -71,7 +79,7 @@ type liveConn struct {
 
 func startLive(t *testing.T, dsn, redisAddr string, shops, users int, rate int64) *liveLoad {
 	t.Helper()
-	l := &liveLoad{t: t, shops: shops, users: users, done: make(chan struct{}), felt: map[*liveServer][]time.Duration{}}
+	l := &liveLoad{t: t, shops: shops, users: users, done: make(chan struct{}), felt: map[*liveServer][]liveRead{}, still: watchStillness(t)}
 	l.database = liveServer{ended: queryEnded, ask: func(shop, user int) []byte {
 		return query(fmt.Sprintf("SELECT nickname, balance, note FROM live_users WHERE shop_id = %d AND user_id = %d", shop, user))
 	}}
@@ -127,7 +135,7 @@ func (l *liveLoad) add(to *liveServer, conn net.Conn) {
 func (l *liveLoad) run() {
 	defer close(l.done)
 	runtime.LockOSThread()
-	l.punctual()
+	goesFirst(l.t, 50)
 	conns := append(slices.Clone(l.database.conns), l.redis.conns...)
 	polled := make([]unix.PollFd, len(conns))
 	for i, c := range conns {
@@ -159,12 +167,12 @@ func (l *liveLoad) run() {
 	}
 }
 
-// punctual has this thread run before all others of its processor as soon as something is due. One that is late sends what has become due meanwhile
-// at once, and these reads wait for each other: beside a processor that only counted, without any work of ours on the database, the p99 was
+// goesFirst has this thread run before all others of its processor as soon as something is due. A live load that is late sends what has become due
+// meanwhile at once, and these reads wait for each other: beside a processor that only counted, without any work of ours on the database, the p99 was
 // 2.3 and 2.4 times what it had been right before.
-func (l *liveLoad) punctual() {
-	if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 50}, 0); err != nil {
-		l.t.Logf("the live load may not run first (%v): what it is late by looks like harm", err)
+func goesFirst(t *testing.T, priority uint32) {
+	if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: priority}, 0); err != nil {
+		t.Logf("the live load, and what watches the machine, may not run first (%v): what they are late by looks like harm", err)
 	}
 }
 
@@ -172,7 +180,7 @@ func (l *liveLoad) punctual() {
 // scheduler, which would give the thread's place to another one and have it wait for a place afterwards.
 func poll(conns []unix.PollFd, wait time.Duration) int {
 	until := unix.NsecToTimespec(wait.Nanoseconds())
-	n, _, failed := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&conns[0])), uintptr(len(conns)), uintptr(unsafe.Pointer(&until)), 0, 0, 0)
+	n, _, failed := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(unsafe.SliceData(conns))), uintptr(len(conns)), uintptr(unsafe.Pointer(&until)), 0, 0, 0)
 	if failed != 0 { // interrupted
 		return 0
 	}
@@ -256,7 +264,7 @@ func (l *liveLoad) settle(c *liveConn, at time.Time) {
 		l.failed++
 		return
 	}
-	l.felt[c.of] = append(l.felt[c.of], at.Sub(c.began))
+	l.felt[c.of] = append(l.felt[c.of], liveRead{at, at.Sub(c.began)})
 }
 
 // query is a statement as MySQL takes it: a packet of the command and the text.
@@ -312,30 +320,45 @@ type feltLatency struct {
 	RedisP99 float64 `json:"redis_p99_ms"`
 	Reads    int     `json:"reads"`
 	Failed   int     `json:"failed"`
+	Seconds  int     `json:"seconds"` // that count, in which the machine did not stand still
 }
 
-// take is what was felt since the last time.
+// take is what was felt since the last time, in the seconds in which the machine did not stand still.
 func (l *liveLoad) take() feltLatency {
 	l.mu.Lock()
-	database, redis, failed := l.felt[&l.database], l.felt[&l.redis], l.failed
-	l.felt, l.failed = map[*liveServer][]time.Duration{}, 0
+	felt, failed := l.felt, l.failed
+	l.felt, l.failed = map[*liveServer][]liveRead{}, 0
 	l.mu.Unlock()
+	seconds := map[int64]bool{}
+	counted := func(of *liveServer) (took []time.Duration) {
+		for _, r := range felt[of] {
+			if !l.still.during(r.at) {
+				took = append(took, r.took)
+				seconds[r.at.Unix()] = true
+			}
+		}
+		slices.Sort(took)
+		return took
+	}
+	database, redis := counted(&l.database), counted(&l.redis)
 	return feltLatency{
 		P50: quantile(database, 0.5), P99: quantile(database, 0.99), RedisP99: quantile(redis, 0.99), Reads: len(database) + len(redis), Failed: failed,
+		Seconds: len(seconds),
 	}
 }
 
+// quantile is of times in their order, in milliseconds.
 func quantile(of []time.Duration, q float64) float64 {
 	if len(of) == 0 {
 		return 0
 	}
-	slices.Sort(of)
 	return float64(of[int(q*float64(len(of)-1))]) / float64(time.Millisecond)
 }
 
 func (l *liveLoad) end() {
 	l.stop.Store(true)
 	<-l.done
+	l.still.end()
 	is := l.take()
 	require.Zero(l.t, is.Failed, "live reads failed")
 }
