@@ -434,7 +434,7 @@ func (b *bench) evening(long time.Duration, speed float64) map[string]time.Time 
 	now := time.Now()
 	var all []broadcast
 	// More than there is time for, as nobody is to run out of work; and not without end where more is asked for than can be done.
-	runs := min(max(4*benchShops, int(2.5*speed*long.Seconds()/benchUsers)), 20*benchShops)
+	runs := min(max(4*benchShops, int(1.5*speed*long.Seconds()/benchUsers)), 20*benchShops)
 	for n := range runs {
 		at := now.Add(settleFor + time.Duration(float64((n+1)*benchUsers)/speed*float64(time.Second))).Truncate(time.Second).Add(time.Second)
 		x := ka(n%benchShops+1, at.Add(time.Second)) // ready_before

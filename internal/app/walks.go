@@ -25,12 +25,16 @@ const (
 	walkRestMost = time.Second
 )
 
-// walks has the indexes walked along for plans and intake as gently as pages are read: no stride longer than policy.page_time, one at a time at a
-// source in all pods together, and none of a plan while the guard says stop.
+// entriesOfRow is how many entries of an index are passed in the time that a row is read in: 0.33 µs and 0.9 µs, where the index holds the rows.
+const entriesOfRow = 3
+
+// walks has the indexes walked along for plans and intake as gently as pages are read: no stride longer than policy.page_time, or than the pages are;
+// one at a time at a source in each pod, and in all pods together one for every entriesOfRow slots, so that plans keep up with slots; and
+// none of a plan while the guard says stop.
 type walks struct {
-	pages  *pages     // knows the way to the sources, and what the guard says
-	most   int        // entries of a stride
-	pods   func() int // that share the sources
+	pages  *pages                   // knows the way to the sources, what the guard says, and how large pages are
+	most   int                      // entries of a stride
+	width  func() (pods, slots int) // that share the sources
 	ending <-chan struct{}
 
 	mu      sync.Mutex
@@ -42,11 +46,11 @@ type walks struct {
 func (a *App) newWalks() *walks {
 	return &walks{
 		pages: a.pages, most: a.cfg.Policy.UnitRows, ending: a.drain, strides: map[string]pace.Pager{}, turns: map[string]chan struct{}{}, owed: map[string]time.Duration{},
-		pods: func() int {
+		width: func() (pods, slots int) {
 			if last := a.pacer.now().last; last != nil {
-				return len(last.Pods)
+				return len(last.Pods), last.Result.Width
 			}
-			return 1
+			return 1, 1
 		},
 	}
 }
@@ -132,7 +136,7 @@ func (w *walks) stride(dataset, server string, left int64) int64 {
 	defer w.mu.Unlock()
 	p, begun := w.strides[dataset]
 	if !begun {
-		p = pace.Pager{}.First(w.pages.start, w.bounds(server))
+		p = pace.Pager{}.First(w.pages.start, w.bounds(dataset, server))
 		w.strides[dataset] = p
 	}
 	n := (left-1)/int64(p.Rows) + 1 // strides
@@ -146,8 +150,10 @@ func (w *walks) took(dataset, server string, entries int64, took time.Duration) 
 	w.pages.mu.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.strides[dataset], _ = w.strides[dataset].Next(pace.Page{Rows: int(entries), Time: took, RoundTrip: way}, w.pages.zone(), w.bounds(server))
-	owed := w.owed[server] + took*time.Duration(max(w.pods()-1, 0))
+	w.strides[dataset], _ = w.strides[dataset].Next(pace.Page{Rows: int(entries), Time: took, RoundTrip: way}, w.pages.zone(), w.bounds(dataset, server))
+	pods, slots := w.width()
+	turns := max(slots/entriesOfRow, 1) // of all pods at a time
+	owed := w.owed[server] + max(took*time.Duration(pods)/time.Duration(turns)-took, 0)
 	if owed < walkRest {
 		w.owed[server] = owed
 		return 0
@@ -156,10 +162,10 @@ func (w *walks) took(dataset, server string, entries int64, took time.Duration) 
 	return min(owed, walkRestMost)
 }
 
-func (w *walks) bounds(server string) pace.Pages {
-	b := pace.Pages{Target: w.pages.bounds.Target, Min: walkLeast, Max: max(w.most, walkLeast)}
+func (w *walks) bounds(dataset, server string) pace.Pages {
+	b := pace.Pages{Target: w.pages.bounds.Target, Min: max(walkLeast, (entriesOfRow-1)*w.pages.Rows(dataset, "")), Max: max(w.most, walkLeast)}
 	if w.pages.alone(server) {
-		b.Alone = walkLeast
+		b.Alone = b.Min
 	}
 	return b
 }

@@ -25,15 +25,15 @@ type walked struct {
 	ending chan struct{}
 }
 
-func newWalked(pods int) *walked {
+func newWalked(pods, slots int) *walked {
 	x := &walked{ending: make(chan struct{})}
 	x.others.Store(true)
 	p := &pages{
-		bounds: pace.Pages{Target: 250 * time.Microsecond}, start: 500, of: map[string]string{"users": "main", "orders": "main", "items": "far"},
+		bounds: pace.Pages{Target: 250 * time.Microsecond}, start: 200, pagers: map[readAt]*sized{}, of: map[string]string{"users": "main", "orders": "main", "items": "far"},
 		trips: map[string][]time.Duration{"main": {50 * time.Microsecond}},
 		zone:  func() guard.Zone { return guard.Zone(x.zone.Load()) }, alone: func(string) bool { return !x.others.Load() },
 	}
-	x.walks = &walks{pages: p, most: 10_000, pods: func() int { return pods }, ending: x.ending, strides: map[string]pace.Pager{}, turns: map[string]chan struct{}{}, owed: map[string]time.Duration{}}
+	x.walks = &walks{pages: p, most: 10_000, width: func() (int, int) { return pods, slots }, ending: x.ending, strides: map[string]pace.Pager{}, turns: map[string]chan struct{}{}, owed: map[string]time.Duration{}}
 	return x
 }
 
@@ -53,7 +53,7 @@ func pass(t *testing.T, walk source.Walk, entries int64, each time.Duration) (st
 
 func TestStridesTakeAsLongAsPages(t *testing.T) {
 	t.Parallel()
-	x := newWalked(1)
+	x := newWalked(1, 1)
 	for _, c := range []struct {
 		each time.Duration
 		want int64
@@ -65,19 +65,25 @@ func TestStridesTakeAsLongAsPages(t *testing.T) {
 		require.Len(t, last, 3, "%d ns an entry: %v", c.each, last)
 		require.InDelta(t, last[0], last[2], 2, "as many each")
 	}
+	// Where pages are large strides are no shorter than they are.
+	x.pages.pagers[readAt{"users", ""}] = &sized{pager: pace.Pager{Rows: 2000}}
+	pass(t, x.of("users", true), 300_000, 10*time.Microsecond)
+	require.Equal(t, []int64{4000, 4000}, pass(t, x.of("users", true), 8000, 10*time.Microsecond))
+	delete(x.pages.pagers, readAt{"users", ""})
+
 	x.others.Store(false)
 	pass(t, x.of("users", true), 300_000, 2*time.Microsecond)
 	require.Equal(t, []int64{5000, 5000}, pass(t, x.of("users", true), 10_000, 2*time.Microsecond), "nobody feels them")
 	x.others.Store(true)
 	pass(t, x.of("users", true), 5000, 2*time.Microsecond)
 	require.Len(t, pass(t, x.of("users", true), 2500, 2*time.Microsecond), 5)
-	require.Len(t, pass(t, x.of("orders", true), 500, 100), 1, "another dataset begins with a page's rows")
+	require.Len(t, pass(t, x.of("orders", true), 500, 100), 1, "another dataset begins anew")
 }
 
 func TestOneStrideAtATimeInAllPods(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		x := newWalked(4)
+		x := newWalked(4, 5)
 		const took = 10 * time.Millisecond
 		var at, most atomic.Int32
 		step := func(int64) (time.Duration, error) {
@@ -101,6 +107,15 @@ func TestOneStrideAtATimeInAllPods(t *testing.T) {
 		require.EqualValues(t, 1, most.Load())
 		require.Equal(t, 3*4*took, time.Since(began), "the other three pods have their turns")
 
+		// A turn for every three slots: nobody rests where there are as many turns as pods.
+		for slots, want := range map[int]time.Duration{8: 10 * time.Millisecond, 9: 10 * time.Millisecond / 3, 12: 0, 100: 0} {
+			w := newWalked(4, slots)
+			began = time.Now()
+			for range 3 {
+				require.NoError(t, w.of("users", true)(t.Context(), 100, func(int64) (time.Duration, error) { return took, nil }))
+			}
+			require.InDelta(t, 3*want, time.Since(began), float64(walkRest), "%d slots", slots)
+		}
 		began = time.Now()
 		short := func(int64) (time.Duration, error) { return time.Millisecond, nil }
 		require.NoError(t, x.of("users", true)(t.Context(), 100, short))
@@ -122,7 +137,7 @@ func TestOneStrideAtATimeInAllPods(t *testing.T) {
 func TestNoPlanIsMadeWhileTheGuardSaysStop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		x := newWalked(1)
+		x := newWalked(1, 1)
 		asked := 0
 		step := func(int64) (time.Duration, error) { asked++; return time.Microsecond, nil }
 		x.zone.Store(int32(guard.Shrink))
