@@ -29,7 +29,7 @@ const (
 const entriesOfRow = 3
 
 // walks has the indexes walked along for plans and intake as gently as pages are read: no stride longer than policy.page_time, or than the pages are;
-// one at a time at a source in each pod, and in all pods together one for every entriesOfRow slots, so that plans keep up with slots; and
+// one at a time at a source in each pod, and in all pods together one for every entriesOfRow slots or some of them, so that plans keep up with slots; and
 // none of a plan while the guard says stop.
 type walks struct {
 	pages  *pages                   // knows the way to the sources, what the guard says, and how large pages are
@@ -152,7 +152,7 @@ func (w *walks) took(dataset, server string, entries int64, took time.Duration) 
 	defer w.mu.Unlock()
 	w.strides[dataset], _ = w.strides[dataset].Next(pace.Page{Rows: int(entries), Time: took, RoundTrip: way}, w.pages.zone(), w.bounds(dataset, server))
 	pods, slots := w.width()
-	turns := max(slots/entriesOfRow, 1) // of all pods at a time
+	turns := max((slots+entriesOfRow-1)/entriesOfRow, 1) // of all pods at a time
 	owed := w.owed[server] + max(took*time.Duration(pods)/time.Duration(turns)-took, 0)
 	if owed < walkRest {
 		w.owed[server] = owed

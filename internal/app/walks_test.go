@@ -83,7 +83,7 @@ func TestStridesTakeAsLongAsPages(t *testing.T) {
 func TestOneStrideAtATimeInAllPods(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		x := newWalked(4, 5)
+		x := newWalked(4, 3)
 		const took = 10 * time.Millisecond
 		var at, most atomic.Int32
 		step := func(int64) (time.Duration, error) {
@@ -108,7 +108,7 @@ func TestOneStrideAtATimeInAllPods(t *testing.T) {
 		require.Equal(t, 3*4*took, time.Since(began), "the other three pods have their turns")
 
 		// A turn for every three slots: nobody rests where there are as many turns as pods.
-		for slots, want := range map[int]time.Duration{8: 10 * time.Millisecond, 9: 10 * time.Millisecond / 3, 12: 0, 100: 0} {
+		for slots, want := range map[int]time.Duration{0: 3 * took, 4: took, 6: took, 7: took / 3, 10: 0, 100: 0} {
 			w := newWalked(4, slots)
 			began = time.Now()
 			for range 3 {
