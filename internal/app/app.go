@@ -251,7 +251,7 @@ func (a *App) assemble(bound []*source.Bound) error {
 	loaded := map[string]load.Dataset{}
 	for _, b := range bound {
 		name := b.Spec().Name
-		known, planned = append(known, b.Walking(walks.of(name, false))), append(planned, b.Walking(walks.of(name, true)))
+		known, planned = append(known, b.Walking(walks.asked(name))), append(planned, b.Walking(walks.planned(name)))
 		loaded[name] = b
 	}
 	a.queue = queue.New(a.queueDB)

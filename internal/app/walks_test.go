@@ -57,33 +57,33 @@ func TestStridesTakeAsLongAsPages(t *testing.T) {
 	for _, c := range []struct {
 		each time.Duration
 		want int64
-	}{{100, 2500}, {time.Microsecond / 4, 1000}, {10 * time.Microsecond, walkLeast}, {1, 10_000}} {
-		pass(t, x.of("users", true), 300_000, c.each)
-		last := pass(t, x.of("users", false), c.want, c.each)
+	}{{100, 2500}, {time.Microsecond / 5, 1250}, {10 * time.Microsecond, walkLeast}, {1, 10_000}} {
+		pass(t, x.planned("users"), 300_000, c.each)
+		last := pass(t, x.asked("users"), c.want, c.each)
 		require.Len(t, last, 1, "%d ns an entry: %v", c.each, last)
-		last = pass(t, x.of("users", true), 2*c.want+2, c.each)
+		last = pass(t, x.planned("users"), 2*c.want+2, c.each)
 		require.Len(t, last, 3, "%d ns an entry: %v", c.each, last)
 		require.InDelta(t, last[0], last[2], 2, "as many each")
 	}
 	// Where pages are large strides are no shorter than they are.
 	x.pages.pagers[readAt{"users", ""}] = &sized{pager: pace.Pager{Rows: 2000}}
-	pass(t, x.of("users", true), 300_000, 10*time.Microsecond)
-	require.Equal(t, []int64{4000, 4000}, pass(t, x.of("users", true), 8000, 10*time.Microsecond))
+	pass(t, x.planned("users"), 300_000, 10*time.Microsecond)
+	require.Equal(t, []int64{4000, 4000}, pass(t, x.planned("users"), 8000, 10*time.Microsecond))
 	delete(x.pages.pagers, readAt{"users", ""})
 
 	x.others.Store(false)
-	pass(t, x.of("users", true), 300_000, 2*time.Microsecond)
-	require.Equal(t, []int64{5000, 5000}, pass(t, x.of("users", true), 10_000, 2*time.Microsecond), "nobody feels them")
+	pass(t, x.planned("users"), 300_000, 2*time.Microsecond)
+	require.Equal(t, []int64{5000, 5000}, pass(t, x.planned("users"), 10_000, 2*time.Microsecond), "nobody feels them")
 	x.others.Store(true)
-	pass(t, x.of("users", true), 5000, 2*time.Microsecond)
-	require.Len(t, pass(t, x.of("users", true), 2500, 2*time.Microsecond), 5)
-	require.Len(t, pass(t, x.of("orders", true), 500, 100), 1, "another dataset begins anew")
+	pass(t, x.planned("users"), 5000, 2*time.Microsecond)
+	require.Len(t, pass(t, x.planned("users"), 2500, 2*time.Microsecond), 3)
+	require.Len(t, pass(t, x.planned("orders"), 500, 100), 1, "another dataset begins anew")
 }
 
 func TestOneStrideAtATimeInAllPods(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		x := newWalked(4, 3)
+		x := newWalked(8, 3)
 		const took = 10 * time.Millisecond
 		var at, most atomic.Int32
 		step := func(int64) (time.Duration, error) {
@@ -95,42 +95,43 @@ func TestOneStrideAtATimeInAllPods(t *testing.T) {
 		began := time.Now()
 		var walkers sync.WaitGroup
 		for _, dataset := range []string{"users", "orders", "orders"} {
-			walkers.Go(func() { _ = x.of(dataset, true)(t.Context(), 100, step) })
+			walkers.Go(func() { _ = x.planned(dataset)(t.Context(), 100, step) })
 		}
-		walkers.Go(func() { // at another source
+		walkers.Go(func() { // at another source, and for announcements
 			for range 3 {
-				require.NoError(t, x.of("items", false)(t.Context(), 100, func(int64) (time.Duration, error) { return 0, nil }))
+				require.NoError(t, x.planned("items")(t.Context(), 100, func(int64) (time.Duration, error) { return 0, nil }))
+				require.NoError(t, x.asked("users")(t.Context(), 100, func(int64) (time.Duration, error) { return time.Second, nil }), "an announcement is answered")
 			}
 			require.Zero(t, time.Since(began))
 		})
 		walkers.Wait()
 		require.EqualValues(t, 1, most.Load())
-		require.Equal(t, 3*4*took, time.Since(began), "the other three pods have their turns")
+		require.Equal(t, 3*4*took, time.Since(began), "two of eight pods have a turn at a time")
 
 		// A turn for every three slots: nobody rests where there are as many turns as pods.
-		for slots, want := range map[int]time.Duration{0: 3 * took, 4: took, 6: took, 7: took / 3, 10: 0, 100: 0} {
+		for slots, want := range map[int]time.Duration{0: took, 6: took, 7: took / 3, 10: 0, 100: 0} {
 			w := newWalked(4, slots)
 			began = time.Now()
 			for range 3 {
-				require.NoError(t, w.of("users", true)(t.Context(), 100, func(int64) (time.Duration, error) { return took, nil }))
+				require.NoError(t, w.planned("users")(t.Context(), 100, func(int64) (time.Duration, error) { return took, nil }))
 			}
 			require.InDelta(t, 3*want, time.Since(began), float64(walkRest), "%d slots", slots)
 		}
 		began = time.Now()
 		short := func(int64) (time.Duration, error) { return time.Millisecond, nil }
-		require.NoError(t, x.of("users", true)(t.Context(), 100, short))
+		require.NoError(t, x.planned("users")(t.Context(), 100, short))
 		require.Zero(t, time.Since(began), "a rest that is too short for a timer is put off")
-		require.NoError(t, x.of("users", true)(t.Context(), 100, short))
+		require.NoError(t, x.planned("users")(t.Context(), 100, short))
 		require.Equal(t, 6*time.Millisecond, time.Since(began))
 
 		began = time.Now()
-		require.NoError(t, x.of("users", true)(t.Context(), 100, func(int64) (time.Duration, error) { return time.Hour, nil }))
+		require.NoError(t, x.planned("users")(t.Context(), 100, func(int64) (time.Duration, error) { return time.Hour, nil }))
 		require.Equal(t, walkRestMost, time.Since(began))
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		require.ErrorIs(t, x.of("users", true)(gone, 100, func(int64) (time.Duration, error) { return time.Hour, nil }), context.Canceled)
+		require.ErrorIs(t, x.planned("users")(gone, 100, func(int64) (time.Duration, error) { return time.Hour, nil }), context.Canceled)
 		failed := errors.New("gone away")
-		require.ErrorIs(t, x.of("users", true)(t.Context(), 100, func(int64) (time.Duration, error) { return 0, failed }), failed)
+		require.ErrorIs(t, x.planned("users")(t.Context(), 100, func(int64) (time.Duration, error) { return 0, failed }), failed)
 	})
 }
 
@@ -142,25 +143,25 @@ func TestNoPlanIsMadeWhileTheGuardSaysStop(t *testing.T) {
 		step := func(int64) (time.Duration, error) { asked++; return time.Microsecond, nil }
 		x.zone.Store(int32(guard.Shrink))
 		require.Empty(t, x.held())
-		require.NoError(t, x.of("users", true)(t.Context(), 100, step))
+		require.NoError(t, x.planned("users")(t.Context(), 100, step))
 		x.zone.Store(int32(guard.Stop))
 		require.NotEmpty(t, x.held())
-		require.NoError(t, x.of("users", false)(t.Context(), 100, step), "an announcement is answered")
+		require.NoError(t, x.asked("users")(t.Context(), 100, step), "an announcement is answered")
 		require.Equal(t, 2, asked)
 
 		began := time.Now()
-		err := x.of("users", true)(t.Context(), 100, step)
+		err := x.planned("users")(t.Context(), 100, step)
 		require.ErrorIs(t, err, plan.ErrHeld)
 		require.ErrorContains(t, err, "the guard says stop")
 		require.Equal(t, walkHold, time.Since(began))
 		time.AfterFunc(time.Second, func() { x.zone.Store(int32(guard.Hold)) })
-		require.NoError(t, x.of("users", true)(t.Context(), 100, step))
+		require.NoError(t, x.planned("users")(t.Context(), 100, step))
 		require.Equal(t, 3, asked)
 
 		x.zone.Store(int32(guard.Stop))
 		time.AfterFunc(time.Second, func() { close(x.ending) })
 		began = time.Now()
-		require.ErrorIs(t, x.of("users", true)(t.Context(), 100, step), plan.ErrHeld)
+		require.ErrorIs(t, x.planned("users")(t.Context(), 100, step), plan.ErrHeld)
 		require.InDelta(t, time.Second, time.Since(began), float64(walkStep))
 		require.Equal(t, 3, asked)
 	})
