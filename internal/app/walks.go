@@ -32,7 +32,8 @@ const (
 // entriesOfRow is how many entries of an index are passed in the time that a row is read in: 0.33 µs and 0.9 µs, where the index holds the rows.
 const entriesOfRow = 3
 
-// walks has the indexes walked along for announcements and plans as gently as pages are read: no stride longer than policy.page_time, or than the pages are.
+// walks has the indexes walked along for announcements and plans as gently as pages are read: no stride takes longer than policy.page_time,
+// or than walkLeast entries or the pages do.
 // For plans it is one at a time at a source in each pod, and in all pods together walkTurns or one for every entriesOfRow slots, so that plans keep up
 // with slots; and none while the guard says stop.
 type walks struct {
