@@ -36,6 +36,7 @@ type feltReport struct {
 	Reads map[string]int64   `json:"reads"`           // statements sent so far, by source or replica
 	Busy  float64            `json:"busy,omitempty"`  // guard.Busy.Times since the last report
 	Done  int64              `json:"done,omitempty"`  // bytes of keys and values that were read since the pod started, and rowBytes for each row
+	Plans bool               `json:"plans,omitempty"` // indexes were walked along for plans since the last report
 }
 
 // felt collects what this pod's slots feel, and as the leader's feeds the watch with what all pods report.
@@ -47,6 +48,7 @@ type felt struct {
 	busy   guard.Busy           // of the same pages
 	reads  map[string]guard.Reads
 	done   int64            // this pod's
+	plans  bool             // feltReport.Plans
 	seen   map[string]int64 // what the pods had last reported to have done
 	looked time.Time        // when
 }
@@ -64,6 +66,13 @@ func (f *felt) page(r load.PageRead, trip time.Duration) {
 	}
 	f.pages[r.At()] = append(f.pages[r.At()], guard.PageCost(r.Time, trip, r.Rows))
 	f.busy = f.busy.Page(r.Time, r.Had, trip)
+}
+
+// walked takes that an index was walked along for a plan.
+func (f *felt) walked() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.plans = true
 }
 
 // run reports until the context ends.
@@ -95,12 +104,12 @@ func (f *felt) tell(ctx context.Context) error {
 func (f *felt) report() feltReport {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := feltReport{Pages: map[string]float64{}, Reads: map[string]int64{}, Done: f.done}
+	r := feltReport{Pages: map[string]float64{}, Reads: map[string]int64{}, Done: f.done, Plans: f.plans}
 	for dataset, times := range f.pages {
 		r.Pages[dataset] = quick(times)
 	}
 	r.Busy = f.busy.Times()
-	f.pages, f.busy = nil, guard.Busy{}
+	f.pages, f.busy, f.plans = nil, guard.Busy{}, false
 	for name, server := range f.app.servers() {
 		r.Reads[name] = f.ours(name, server)
 	}
@@ -125,6 +134,7 @@ func (f *felt) feel(ctx context.Context, pods []string) (told pace.Felt) {
 		if r.Busy > 0 {
 			busy = append(busy, r.Busy)
 		}
+		told.Planning = told.Planning || r.Plans
 		for dataset, cost := range r.Pages {
 			pages[dataset] = append(pages[dataset], cost)
 		}

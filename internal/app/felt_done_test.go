@@ -54,6 +54,15 @@ func TestTheLeaderHearsWhatPodsHaveDoneAndHowBusyTheyAre(t *testing.T) {
 	require.InDelta(t, 5000+100*rowBytes, heard(), 0)
 	require.True(t, guard.NearOfPods(a.feelings.Judge(time.Now())))
 	require.Empty(t, guard.OfPods(a.feelings.Judge(time.Now())))
+
+	planning := func() bool {
+		require.NoError(t, f.tell(t.Context()))
+		return f.feel(t.Context(), []string{"b", "a"}).Planning
+	}
+	require.False(t, planning())
+	f.walked()
+	require.True(t, planning())
+	require.False(t, planning(), "it was told")
 }
 
 func TestSmallPagesCountAsDoneToo(t *testing.T) {

@@ -43,6 +43,7 @@ const (
 	benchPods  = 2
 	settleFor  = 10 * time.Second // until units are planned and slots are at work; the first deadline is a little later
 	growFor    = 45 * time.Second // until the controller's width is what it stays; a fixed one waits as long, or it would be asked for less
+	tryFor     = 30 * time.Second // after the last plan was made, as what slots do meanwhile tells the controller nothing
 )
 
 func liveKey(shop, user int) string { return fmt.Sprintf("user:%d:%d", shop, user) }
@@ -385,11 +386,12 @@ func (b *bench) cell(name string, width, page int, part float64, surging bool) r
 	b.live.take()
 	deadlines := b.evening(all, b.speed*part)
 	r, why := result{cell: cell{Name: name}}, b.timeline(pods[0])
-	for settled := time.Now(); time.Since(settled) < warmUp; {
+	for settled, end := time.Now(), warmUp; time.Since(settled) < end; {
 		time.Sleep(500 * time.Millisecond)
 		why.look()
 		if r.Planned == 0 && (b.planned() == b.runs || time.Since(settled) >= warmUp) {
 			r.Planned, r.Planning = time.Since(settled).Seconds(), b.live.take()
+			end = max(warmUp, time.Since(settled)+tryFor)
 		}
 	}
 	b.live.take()

@@ -40,6 +40,7 @@ type walks struct {
 	pages  *pages                   // knows the way to the sources, what the guard says, and how large pages are
 	most   int                      // entries of a stride
 	width  func() (pods, slots int) // that share the sources
+	walked func()                   // tells that a stride was made for a plan
 	ending <-chan struct{}
 
 	mu      sync.Mutex
@@ -50,7 +51,7 @@ type walks struct {
 
 func (a *App) newWalks() *walks {
 	return &walks{
-		pages: a.pages, most: a.cfg.Policy.UnitRows, ending: a.drain, strides: map[string]pace.Pager{}, turns: map[string]chan struct{}{}, owed: map[string]time.Duration{},
+		pages: a.pages, most: a.cfg.Policy.UnitRows, walked: a.felt.walked, ending: a.drain, strides: map[string]pace.Pager{}, turns: map[string]chan struct{}{}, owed: map[string]time.Duration{},
 		width: func() (pods, slots int) {
 			if last := a.pacer.now().last; last != nil {
 				return len(last.Pods), last.Result.Width
@@ -86,6 +87,7 @@ func (w *walks) planned(dataset string) source.Walk {
 		if err != nil {
 			return err
 		}
+		w.walked()
 		return rest(ctx, w.rests(server, took))
 	}
 }

@@ -22,6 +22,7 @@ type walked struct {
 	*walks
 	zone   atomic.Int32
 	others atomic.Bool
+	told   atomic.Int32 // strides for plans
 	ending chan struct{}
 }
 
@@ -33,7 +34,7 @@ func newWalked(pods, slots int) *walked {
 		trips: map[string][]time.Duration{"main": {50 * time.Microsecond}},
 		zone:  func() guard.Zone { return guard.Zone(x.zone.Load()) }, alone: func(string) bool { return !x.others.Load() },
 	}
-	x.walks = &walks{pages: p, most: 10_000, width: func() (int, int) { return pods, slots }, ending: x.ending, strides: map[string]pace.Pager{}, turns: map[string]chan struct{}{}, owed: map[string]time.Duration{}}
+	x.walks = &walks{pages: p, most: 10_000, walked: func() { x.told.Add(1) }, width: func() (int, int) { return pods, slots }, ending: x.ending, strides: map[string]pace.Pager{}, turns: map[string]chan struct{}{}, owed: map[string]time.Duration{}}
 	return x
 }
 
@@ -54,6 +55,10 @@ func pass(t *testing.T, walk source.Walk, entries int64, each time.Duration) (st
 func TestStridesTakeAsLongAsPages(t *testing.T) {
 	t.Parallel()
 	x := newWalked(1, 1)
+	require.Len(t, pass(t, x.asked("items"), 200, 100), 1)
+	require.Zero(t, x.told.Load(), "nothing is planned")
+	require.Len(t, pass(t, x.planned("items"), 200, 100), 1)
+	require.EqualValues(t, 1, x.told.Load())
 	for _, c := range []struct {
 		each time.Duration
 		want int64

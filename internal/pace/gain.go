@@ -15,6 +15,9 @@ const (
 	gainSettle = 4 * time.Second
 	// gainSpan is how long it counts then.
 	gainSpan = 10 * time.Second
+	// gainPlans is how long shops may be planned without a pause before what is done meanwhile counts: slots of which each waits for the plans'
+	// statements do more together than they will when these are over. Plans that take longer are a load like any other.
+	gainPlans = time.Minute
 	// gainLess is the part of the slots that a trial of fewer does without, and gainMore what one of more adds: one takes the other back.
 	gainLess = 0.4
 	gainMore = 2.0 / 3
@@ -43,6 +46,7 @@ type Gain struct {
 	Again  time.Time `json:"again"`  // fewer are not tried before
 	Waits  int       `json:"waits"`  // trials that were in vain
 	Near   time.Time `json:"near"`   // when pods were last near to all they can do
+	Plans  time.Time `json:"plans"`  // since when shops are planned; zero: they are not
 
 	Width int           `json:"width"` // that is counted
 	Pods  int           `json:"pods"`
@@ -58,7 +62,15 @@ func (s State) weigh(in Input, w config.Width, hand *Override, wanted int) State
 		*g = Gain{Pods: in.Pods}
 	}
 	if in.Near {
+		if g.Trying == 0 && in.Now.Sub(g.Near) >= gainSpan { // what was done while there was little to do is no measure for more slots
+			g.Base, g.Width = 0, 0
+		}
 		g.Near = in.Now
+	}
+	if !in.Planning {
+		g.Plans = time.Time{}
+	} else if g.Plans.IsZero() {
+		g.Plans = in.Now
 	}
 	least := min(g.Trying, g.Base)
 	over := g.Trying > 0 && (s.Width != g.Trying || wanted <= least || least < w.Min)
@@ -78,7 +90,7 @@ func (s State) weigh(in Input, w config.Width, hand *Override, wanted int) State
 		}
 		return s
 	}
-	if s.Width != g.Width || in.For <= 0 || in.Now.Sub(g.Since) < gainSettle+in.For {
+	if s.Width != g.Width || in.For <= 0 || in.Now.Sub(g.Since) < gainSettle+in.For || g.planning(in.Now) {
 		return s
 	}
 	if g.Done, g.For = g.Done+in.Done, g.For+in.For; g.For < gainSpan {
@@ -125,6 +137,9 @@ func (s State) conclude(in Input, rate float64) State {
 	return s
 }
 
+// planning says whether shops are planned, so that what is done now tells nothing of later.
+func (g Gain) planning(now time.Time) bool { return !g.Plans.IsZero() && now.Sub(g.Plans) < gainPlans }
+
 // worth is how many times of what some slots do more of them have to do to stay.
 func worth(some, more int) float64 {
 	return 1 + min(gainWorth, gainShare*(float64(more)/float64(max(some, 1))-1))
@@ -136,9 +151,9 @@ func (g Gain) asks(slots int, now time.Time) bool {
 }
 
 // grow begins a trial of more slots, if it is known what those do that there are.
-func (s State) grow(target int) (State, string) {
+func (s State) grow(target int, now time.Time) (State, string) {
 	g := &s.Gain
-	if g.Base != s.Width || g.Width != s.Width {
+	if g.Base != s.Width || g.Width != s.Width || g.planning(now) {
 		return s, "counting"
 	}
 	s.Width = min(target, s.Width+max(int(math.Round(gainMore*float64(s.Width))), 1))

@@ -135,7 +135,7 @@ func TestGrowthThatBringsRowsGoesOn(t *testing.T) {
 	f.input.Near = false
 	f.run(6)
 	f.input.Near = true
-	f.run(count)
+	f.run(count + 1)
 	require.Equal(t, "4 for a moment, to see whether they do almost as much as 7: the pods are busy", f.last.Reason, "nobody knows")
 	f.run(count)
 	require.Equal(t, 7, f.last.Width)
@@ -193,6 +193,58 @@ func TestATrialOfMoreThatIsBrokenOffGivesItsSlotsBack(t *testing.T) {
 	f.input.Demand.Slots = 6
 	f.run(count - 1)
 	require.Equal(t, 8, f.state.Gain.Trying, "a need that wavers breaks nothing off")
+}
+
+// While shops are planned two slots do twice as much here, and afterwards no more than one.
+func TestWhatIsDoneWhileShopsArePlannedDoesNotCount(t *testing.T) {
+	t.Parallel()
+	f := newField(2)
+	f.input.Planning = true
+	f.run(20)
+	require.Equal(t, map[int]int{1: 20}, f.widths)
+	require.Equal(t, "1 for now, 40 wanted (so much is due): the pods are busy, and what 1 do is counted before more are tried, when no shops are planned", f.last.Reason)
+	f.input.Planning, f.useful = false, 1
+	f.while(t, func() bool { return f.state.Gain.Trying != 2 })
+	f.run(2)
+	f.input.Planning, f.useful = true, 2
+	f.run(20)
+	require.Equal(t, 2, f.state.Gain.Trying, "it is not known yet")
+	f.input.Planning, f.useful = false, 1
+	f.while(t, func() bool { return f.state.Gain.Trying == 2 })
+	require.Equal(t, 1, f.last.Width)
+	require.Equal(t, 1, f.state.Gain.Enough)
+
+	f = newField(40)
+	f.run(count - 1)
+	f.input.Planning = true
+	f.run(3)
+	require.Equal(t, 1, f.last.Width, "no trial begins")
+
+	f = newField(40)
+	for range 4 * count { // now and then
+		f.run(1)
+		f.input.Planning = !f.input.Planning
+	}
+	require.GreaterOrEqual(t, f.last.Width, 3)
+
+	f = newField(40)
+	f.input.Planning = true
+	f.run(int(gainPlans/Tick) + 5*count)
+	require.GreaterOrEqual(t, f.last.Width, 8, "after a minute they are a load like any other")
+}
+
+func TestWhatIsDoneBeforePodsAreBusyIsNoMeasure(t *testing.T) {
+	t.Parallel()
+	f := newField(1)
+	f.input.Near, f.input.Demand.Slots, f.speed = false, 0, 0
+	f.run(5 * count)
+	require.Equal(t, 1, f.state.Gain.Base)
+	f.input.Near, f.input.Demand.Slots, f.speed = true, 40, 1e6
+	f.run(1)
+	require.Equal(t, "1 for now, 40 wanted (so much is due): the pods are busy, and what 1 do is counted before more are tried", f.last.Reason)
+	f.run(2 * count)
+	require.Equal(t, 1, f.last.Width, "two have been tried")
+	require.Equal(t, 2, f.state.Gain.Most)
 }
 
 func TestWhereThereIsRoomGrowthDoesNotAsk(t *testing.T) {

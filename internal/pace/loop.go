@@ -49,8 +49,9 @@ func Listen(ctx context.Context, w *guard.Watch) {
 
 // Felt is what the pods report besides what the watch is fed with.
 type Felt struct {
-	Alone []string // sources that nobody else reads, in order
-	Done  float64  // what was read since the last look, in bytes of keys and values and something for each row
+	Alone    []string // sources that nobody else reads, in order
+	Done     float64  // what was read since the last look, in bytes of keys and values and something for each row
+	Planning bool     // shops were planned since then
 }
 
 // Loop decides the width while its pod leads. A Loop is for one goroutine.
@@ -76,6 +77,7 @@ type Loop struct {
 	hand   *Override        // what somebody had set at the last decision
 	alone  []string         // sources that nobody else reads
 	done   float64          // Felt.Done since the last decision
+	plans  bool             // Felt.Planning since then
 	at     time.Time        // of it, by the ledger's clock
 	lost   bool             // it was not published
 }
@@ -121,7 +123,7 @@ func (l *Loop) feel(ctx context.Context) bool {
 		ctx, cancel := context.WithTimeout(ctx, guard.ReadTime)
 		defer cancel()
 		felt := l.Feel(ctx, l.pods)
-		l.alone, l.done = felt.Alone, l.done+felt.Done
+		l.alone, l.done, l.plans = felt.Alone, l.done+felt.Done, l.plans || felt.Planning
 	}
 	stop := guard.Worst(l.Watch.Judge(time.Now())).Zone == guard.Stop
 	return stop != l.state.Stopped || !slices.Equal(was, l.alone) || l.steered(ctx)
@@ -183,7 +185,8 @@ func (l *Loop) Once(ctx context.Context) error {
 	l.pods, l.hand = pods, in.Override
 	verdicts := l.Watch.Judge(time.Now())
 	in.Guard, in.Busy, in.Near = guard.Worst(verdicts), guard.OfPods(verdicts), guard.NearOfPods(verdicts)
-	if in.Done, l.done = l.done, 0; !l.at.IsZero() && l.Feel != nil {
+	in.Done, in.Planning, l.done, l.plans = l.done, l.plans, 0, false
+	if !l.at.IsZero() && l.Feel != nil {
 		in.For = max(in.Now.Sub(l.at), 0)
 	}
 	l.at, in.Unheard = in.Now, l.lost

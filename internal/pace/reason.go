@@ -25,6 +25,9 @@ func reason(s State, in Input, r Result, hand *Override, why string) string {
 		text = fmt.Sprintf("%d for a moment, to see whether they do more than %d, %d wanted (%s): %s", r.Width, s.Gain.Base, r.Wanted, need, s.asked(in.Now))
 	case why == "counting":
 		text = fmt.Sprintf("%d for now, %d wanted (%s): %s, and what %d do is counted before more are tried", r.Width, r.Wanted, need, s.asked(in.Now), r.Width)
+		if s.Gain.planning(in.Now) {
+			text += ", when no shops are planned"
+		}
 	case why == "held":
 		text = fmt.Sprintf("%d, not growing to %d: %s", r.Width, min(r.Wanted, r.Ceiling), in.Guard.Reason)
 	case why == "near":

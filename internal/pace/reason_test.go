@@ -28,6 +28,7 @@ type decision struct {
 	limit  int           // before
 	gain   Gain          // before
 	busy   bool          // the pods were, within a count, since others carry the work or people let go of it
+	plans  bool          // shops are planned, since less than gainPlans
 }
 
 func (d decision) target() int { return min(d.r.Wanted, d.r.Ceiling) }
@@ -44,13 +45,13 @@ func (d decision) asked() bool { return d.busy && d.in.For > 0 && d.hand == nil 
 
 // more says whether the first of numbers are slots of a trial, the second those before it, and the third what is wanted.
 func (d decision) more(n []int) bool {
-	begun := d.was == n[1] && d.in.Guard.Zone == guard.Grow && d.in.For > 0 && n[0] <= d.target() && n[0] <= n[1]+max((2*n[1]+1)/3, 1)
+	begun := d.was == n[1] && !d.plans && d.in.Guard.Zone == guard.Grow && d.in.For > 0 && n[0] <= d.target() && n[0] <= n[1]+max((2*n[1]+1)/3, 1)
 	return n[0] > n[1] && n[1] == d.state.Gain.Base && n[1] < d.target() && n[2] == d.r.Wanted && d.hand == nil && (begun || d.gain.Trying == n[0] && d.was == n[0])
 }
 
-// counts says whether a width stands that has not been counted before, and could grow.
+// counts says whether a width stands that has not been counted before, or cannot be while shops are planned, and could grow.
 func (d decision) counts(n []int) bool {
-	known := d.gain.Trying == 0 && d.gain.Width == n[0] && d.gain.Base == n[0] && d.state.Gain.Base == n[0]
+	known := !d.plans && d.gain.Trying == 0 && d.gain.Width == n[0] && d.gain.Base == n[0] && d.state.Gain.Base == n[0]
 	return n[0] == d.was && n[0] < d.target() && n[1] == d.r.Wanted && n[2] == n[0] && !known && d.in.Guard.Zone == guard.Grow && d.in.For > 0 && d.hand == nil
 }
 
@@ -107,11 +108,14 @@ var claims = []struct {
 		return d.more(n) && n[3] == d.state.Gain.Most && n[4] == d.state.Gain.Enough && n[3] > n[4] && n[4] > 0 && n[4] <= n[1] && !d.in.Now.Before(d.state.Gain.Until)
 	}},
 	{regexp.MustCompile(`^(\d+) for now, (\d+) wanted \(.*\): the pods are busy, and what (\d+) do is counted before more are tried$`), func(d decision, n []int) bool {
-		return d.counts(n) && d.busy
+		return d.counts(n) && d.busy && !d.plans
+	}},
+	{regexp.MustCompile(`^(\d+) for now, (\d+) wanted \(.*\): .*, and what (\d+) do is counted before more are tried, when no shops are planned$`), func(d decision, n []int) bool {
+		return d.counts(n) && d.plans
 	}},
 	{regexp.MustCompile(`^(\d+) for now, (\d+) wanted \(.*\): (\d+) did hardly more than (\d+), and what (\d+) do is counted before more are tried$`), func(d decision, n []int) bool {
 		g := d.state.Gain
-		return d.counts([]int{n[0], n[1], n[4]}) && n[2] == g.Most && n[3] == g.Enough && n[2] > n[3] && n[3] > 0 && n[3] <= n[0] && !d.in.Now.Before(g.Until)
+		return d.counts([]int{n[0], n[1], n[4]}) && !d.plans && n[2] == g.Most && n[3] == g.Enough && n[2] > n[3] && n[3] > 0 && n[3] <= n[0] && !d.in.Now.Before(g.Until)
 	}},
 	{regexp.MustCompile(`^(\d+) do almost as much as (\d+) did, (\d+) wanted \(.*\): the pods or their cache have all they can do`), func(d decision, n []int) bool {
 		g := d.state.Gain
@@ -148,8 +152,8 @@ func TestEveryReasonIsTrue(t *testing.T) {
 		l.input.Bounds = config.Width{
 			Min: rapid.IntRange(1, 6).Draw(t, "min"), Max: rapid.IntRange(6, 60).Draw(t, "max"), MaxPerPod: rapid.IntRange(1, 30).Draw(t, "per pod"),
 		}
-		need, worse, busy := rapid.Float64Range(0, 80), time.Time{}, time.Time{}
-		ticks, events := 80, 12
+		need, worse, busy, plans := rapid.Float64Range(0, 80), time.Time{}, time.Time{}, time.Time{}
+		ticks, events := 80, 13
 		if rapid.Bool().Draw(t, "calm") { // so that trials end, and are tried again
 			ticks, events = 200, 500
 			l.input.Demand.Slots, l.input.Near, l.input.Done, l.input.For = need.Draw(t, "need"), true, 1, Tick
@@ -178,6 +182,8 @@ func TestEveryReasonIsTrue(t *testing.T) {
 				l.input.Done = rapid.SampledFrom([]float64{0, 1, 1, 5}).Draw(t, "done")
 			case 9:
 				l.input.Busy = rapid.SampledFrom([]string{"", "pods_busy 9 >= 8"}).Draw(t, "busy")
+			case 13:
+				l.input.Planning = !l.input.Planning
 			case 8:
 				l.now = l.now.Add(time.Duration(rapid.IntRange(0, 400).Draw(t, "pass")) * time.Second)
 			}
@@ -190,8 +196,14 @@ func TestEveryReasonIsTrue(t *testing.T) {
 				worse = d.in.Now
 			}
 			if d.hand != nil || d.in.Pods != d.gain.Pods {
-				busy = time.Time{}
+				busy, plans = time.Time{}, time.Time{}
 			}
+			if !d.in.Planning {
+				plans = time.Time{}
+			} else if plans.IsZero() {
+				plans = d.in.Now
+			}
+			d.plans = !plans.IsZero() && d.in.Now.Sub(plans) < gainPlans
 			if d.in.Near {
 				busy = d.in.Now
 			}

@@ -36,6 +36,7 @@ type Input struct {
 	Near     bool          // they come near to that
 	Done     float64       // Felt.Done since the last decision
 	For      time.Duration // since it; 0: what was done is not known
+	Planning bool          // shops were planned since the last decision
 	Unheard  bool          // the last decision did not reach the pods: what was done is not its doing
 	Bounds   config.Width
 	Pods     int // that live; less than 1 counts as 1
@@ -153,7 +154,7 @@ func (s State) follow(in Input, target int, r Result, hand *Override) (State, st
 			return s, "held"
 		}
 		if in.For > 0 && hand == nil && s.Gain.asks(s.Width, in.Now) {
-			return s.grow(target)
+			return s.grow(target, in.Now)
 		}
 		s.Width = min(target, s.Width+max(int(float64(s.Width)*growShare), 1))
 		if s.Width < target {
