@@ -31,7 +31,7 @@ var (
 	benchRate    = flag.Int64("pace-rate", 1000, "live point reads a second of the database, and a quarter of that of Redis")
 	benchPin     = flag.Bool("pace-pin", true, "give the database half of the cores for its own")
 	benchCells   = flag.String("pace-cells", "1,2,4,8,16,32", "fixed widths")
-	benchPages   = flag.String("pace-pages", "500,5000", "fixed rows of a page")
+	benchPages   = flag.String("pace-pages", "500,5000", "fixed rows of a page; 0: as the law sizes pages, which are put together")
 	benchSurge   = flag.Bool("pace-surge", true, "double the live load beside the controller")
 	benchGroup   = flag.String("pace-group", "", "MySQL's resource group that all settings read in, of the lowest priority; it is made")
 	benchReport  = flag.String("pace-json", "", "file for the figures")
@@ -325,12 +325,15 @@ func (b *bench) taskset(cores, pid string) {
 // configure writes the configuration of a cell, whose width stands whatever the servers say; width 0 is the controller with its defaults.
 func (b *bench) configure(width, page int) {
 	policy := fmt.Sprintf("  page_rows: %d\n  page_rows_min: %d\n  page_rows_max: %d\n", page, page, page)
+	if page == 0 {
+		policy = ""
+	}
 	slots, own := fmt.Sprintf("width: {min: %d, max: %d, max_per_pod: 32}\nguard:\n", width, width), "crowd: 0, pods_busy: 0"
 	for _, signal := range []string{"page_time", "canary", "mysql_threads_running", "mysql_connections", "redis_latency", "redis_memory", "redis_evictions", "redis_blocked_clients"} {
 		slots += "  " + signal + ": {hold: 0, shrink: 0, stop: 0}\n" // whatever they do to the servers
 	}
 	if width == 0 {
-		policy, slots, own = "", "width: {min: 1, max: 64, max_per_pod: 32}\n", "crowd: 1.7"
+		slots, own = "width: {min: 1, max: 64, max_per_pod: 32}\n", "crowd: 1.7"
 	}
 	b.config = filepath.Join(b.t.TempDir(), "bench.yaml")
 	require.NoError(b.t, os.WriteFile(b.config, []byte(fmt.Sprintf(

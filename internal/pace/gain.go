@@ -21,9 +21,9 @@ const (
 	// gainLess is the part of the slots that a trial of fewer does without, and gainMore what one of more adds: one takes the other back.
 	gainLess = 0.4
 	gainMore = 2.0 / 3
-	// gainWorth is how much more slots must do than fewer: a second one with 5 % more made 2 times of what live reads took, and one by itself 1.4.
+	// gainWorth is how much more slots must do than fewer: a second one with some 10 % more made 2.5 times of what live reads took, and one by itself 1.3.
 	// Where there are only a few more, gainShare of what they would do in proportion is enough.
-	gainWorth = 0.1
+	gainWorth = 0.15
 	gainShare = 0.5
 	// gainAgain is how long what a trial has shown is believed, twice that after one in vain, and so on: up to gainMost until fewer are tried
 	// again, and to gainStands until more are, as slots that brought nothing may be wanted for what comes next.
@@ -43,6 +43,7 @@ type Gain struct {
 	Trying int       `json:"trying"` // slots of the trial that runs; 0: none does
 	Base   int       `json:"base"`   // slots of which it is known what they do, which were before those of the trial; 0: it is not known
 	Rate   float64   `json:"rate"`   // what they did, or those before the first of several trials of fewer, in bytes a second
+	Tried  float64   `json:"tried"`  // what those of the last trial did that came to its end, as a part of what there was before
 	Again  time.Time `json:"again"`  // fewer are not tried before
 	Waits  int       `json:"waits"`  // trials that were in vain
 	Near   time.Time `json:"near"`   // when pods were last near to all they can do
@@ -111,7 +112,9 @@ func (s State) weigh(in Input, w config.Width, hand *Override, wanted int) State
 func (s State) conclude(in Input, rate float64) State {
 	g := &s.Gain
 	trying := g.Trying
-	g.Trying = 0
+	if g.Trying = 0; trying > 0 && g.Rate > 0 {
+		g.Tried = rate / g.Rate
+	}
 	switch {
 	case trying > g.Base && rate < g.Rate*worth(g.Base, trying):
 		s.Width, g.Enough, g.Most, g.Until = g.Base, g.Base, trying, in.Now.Add(g.wait(gainStands))

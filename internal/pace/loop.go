@@ -190,7 +190,7 @@ func (l *Loop) Once(ctx context.Context) error {
 		in.For = max(in.Now.Sub(l.at), 0)
 	}
 	l.at, in.Unheard = in.Now, l.lost
-	was, stopped := l.state.Width, l.state.Stopped
+	was, stopped, gain := l.state.Width, l.state.Stopped, l.state.Gain
 	var r Result
 	l.state, r = Next(l.state, in)
 	l.result = r
@@ -198,6 +198,9 @@ func (l *Loop) Once(ctx context.Context) error {
 	l.Watch.Quiet(r.Width <= r.least || in.Demand.Slots == 0)
 	if r.Width != was || l.state.Stopped != stopped {
 		l.Log.InfoContext(ctx, "width", "slots", r.Width, "was", was, "pods", len(pods), "reason", r.Reason)
+	}
+	if now := l.state.Gain; gain.Trying > 0 && now.Tried != gain.Tried {
+		l.Log.InfoContext(ctx, "slots were tried", "slots", gain.Trying, "instead_of", gain.Base, "did_as_much", now.Tried)
 	}
 	l.tell(ctx, in, r)
 	if (l.looks+1)%keepEvery == 0 {
