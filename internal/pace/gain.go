@@ -63,7 +63,7 @@ func (s State) weigh(in Input, w config.Width, hand *Override, wanted int) State
 		*g = Gain{Pods: in.Pods}
 	}
 	if in.Near {
-		if g.Trying == 0 && in.Now.Sub(g.Near) >= gainSpan { // what was done while there was little to do is no measure for more slots
+		if g.Trying == 0 && in.Now.Sub(g.Near) >= 2*gainSpan { // what was done while there was little to do is no measure for more slots
 			g.Base, g.Width = 0, 0
 		}
 		g.Near = in.Now

@@ -246,6 +246,13 @@ func TestWhatIsDoneBeforePodsAreBusyIsNoMeasure(t *testing.T) {
 	require.Equal(t, 1, f.last.Width, "two have been tried")
 	require.Equal(t, 2, f.state.Gain.Most)
 	require.InDelta(t, 1, f.state.Gain.Tried, 1e-9)
+
+	f = newField(1)
+	for tick := range 3 * count { // busy now and then
+		f.input.Near = tick%int(gainSpan/Tick) == 0
+		f.run(1)
+	}
+	require.Equal(t, 2, f.state.Gain.Most, "what is counted is not counted anew each time")
 }
 
 func TestWhereThereIsRoomGrowthDoesNotAsk(t *testing.T) {
