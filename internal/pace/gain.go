@@ -21,7 +21,7 @@ const (
 	// gainLess is the part of the slots that a trial of fewer does without, and gainMore what one of more adds: one takes the other back.
 	gainLess = 0.4
 	gainMore = 2.0 / 3
-	// gainWorth is how much more slots must do than fewer: a second one with some 10 % more made 2.5 times of what live reads took, and one by itself 1.3.
+	// gainWorth is how much more slots must do than fewer: a second one that did a tenth more by such a count made 2.5 times of what live reads took, and one by itself 1.2 to 1.3.
 	// Where there are only a few more, gainShare of what they would do in proportion is enough.
 	gainWorth = 0.15
 	gainShare = 0.5
@@ -142,6 +142,11 @@ func (s State) conclude(in Input, rate float64) State {
 
 // planning says whether shops are planned, so that what is done now tells nothing of later.
 func (g Gain) planning(now time.Time) bool { return !g.Plans.IsZero() && now.Sub(g.Plans) < gainPlans }
+
+// ended says whether a trial that ran before has come to its end, and was not broken off.
+func (g Gain) ended(before Gain) bool {
+	return before.Trying > 0 && g.Tried > 0 && g.Tried != before.Tried
+}
 
 // worth is how many times of what some slots do more of them have to do to stay.
 func worth(some, more int) float64 {

@@ -21,6 +21,7 @@ type field struct {
 	speed  float64 // of one slot
 	rand   *rand.Rand
 	trials int
+	ended  int // of these, not broken off
 	below  int // ticks with fewer slots than are useful
 	widths map[int]int
 }
@@ -49,8 +50,11 @@ func full(useful int) *field {
 func (f *field) run(ticks int) {
 	for range ticks {
 		f.input.Done = f.speed * float64(min(max(f.state.Width, 1), f.useful)) * Tick.Seconds() * (1 + f.noise*(2*f.rand.Float64()-1))
-		was := f.state.Gain.Trying
+		was, before := f.state.Gain.Trying, f.state.Gain
 		f.law.run(1)
+		if f.state.Gain.ended(before) {
+			f.ended++
+		}
 		if f.state.Gain.Trying > 0 && was == 0 {
 			f.trials++
 		}
@@ -181,12 +185,15 @@ func TestATrialOfMoreThatIsBrokenOffGivesItsSlotsBack(t *testing.T) {
 		f.while(t, func() bool { return f.state.Gain.Trying != 8 })
 		f.run(2)
 		c.happens(f)
+		before := f.state.Gain
 		f.law.run(1)
+		require.False(t, f.state.Gain.ended(before), name)
 		require.Equal(t, c.width, f.last.Width, name)
 		f.law.run(1)
 		require.LessOrEqual(t, f.last.Width, max(c.width, 5), name)
 		require.Zero(t, f.state.Gain.Trying, name)
 		require.Zero(t, f.state.Gain.Enough, name)
+		require.Equal(t, 3, f.ended, name) // 2, 3 and 5 slots
 	}
 	f := newField(40)
 	f.while(t, func() bool { return f.state.Gain.Trying != 8 })

@@ -199,7 +199,7 @@ func (l *Loop) Once(ctx context.Context) error {
 	if r.Width != was || l.state.Stopped != stopped {
 		l.Log.InfoContext(ctx, "width", "slots", r.Width, "was", was, "pods", len(pods), "reason", r.Reason)
 	}
-	if now := l.state.Gain; gain.Trying > 0 && now.Tried != gain.Tried {
+	if now := l.state.Gain; now.ended(gain) {
 		l.Log.InfoContext(ctx, "slots were tried", "slots", gain.Trying, "instead_of", gain.Base, "did_as_much", now.Tried)
 	}
 	l.tell(ctx, in, r)
