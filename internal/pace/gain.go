@@ -18,6 +18,8 @@ const (
 	// gainPlans is how long shops may be planned without a pause before what is done meanwhile counts: slots of which each waits for the plans'
 	// statements do more together than they will when these are over. Plans that take longer are a load like any other.
 	gainPlans = time.Minute
+	// gainBegin is how long the width waits at most for the first rows of work that begins, as it is not known before whether they make the pods busy.
+	gainBegin = 6 * time.Second
 	// gainLess is the part of the slots that a trial of fewer does without, and gainMore what one of more adds: one takes the other back.
 	gainLess = 0.4
 	gainMore = 2.0 / 3
@@ -48,6 +50,8 @@ type Gain struct {
 	Waits  int       `json:"waits"`  // trials that were in vain
 	Near   time.Time `json:"near"`   // when pods were last near to all they can do
 	Plans  time.Time `json:"plans"`  // since when shops are planned; zero: they are not
+	Wants  time.Time `json:"wants"`  // since when more slots are wanted than there are; zero: they are not
+	Does   time.Time `json:"does"`   // since when something is done in each decision's time; zero: nothing was in the last
 
 	Width int           `json:"width"` // that is counted
 	Pods  int           `json:"pods"`
@@ -68,11 +72,7 @@ func (s State) weigh(in Input, w config.Width, hand *Override, wanted int) State
 		}
 		g.Near = in.Now
 	}
-	if !in.Planning {
-		g.Plans = time.Time{}
-	} else if g.Plans.IsZero() {
-		g.Plans = in.Now
-	}
+	g.Plans, g.Does = since(in.Planning, g.Plans, in.Now), since(in.Done > 0, g.Does, in.Now)
 	least := min(g.Trying, g.Base)
 	over := g.Trying > 0 && (s.Width != g.Trying || wanted <= least || least < w.Min)
 	if over || s.Stopped || in.Guard.Zone == guard.Shrink || in.For > Silence {
@@ -153,9 +153,34 @@ func worth(some, more int) float64 {
 	return 1 + min(gainWorth, gainShare*(float64(more)/float64(max(some, 1))-1))
 }
 
-// asks says whether more slots than these are to show that they bring something: where pods were busy just now, and beyond what was enough.
+// since is when something began that is so or not: now, if it was not so before, or the clock has been put back.
+func since(is bool, before, now time.Time) time.Time {
+	if !is {
+		return time.Time{}
+	}
+	if before.IsZero() || before.After(now) {
+		return now
+	}
+	return before
+}
+
+// begins says whether work has only begun, so that it is not known yet whether the pods are busy with it: something has to be done for the whole time
+// between two decisions.
+func (g Gain) begins(now time.Time) bool {
+	return !g.Wants.IsZero() && now.Sub(g.Wants) < gainBegin && (g.Does.IsZero() || g.Does.Equal(now))
+}
+
+// busy says whether pods were near to all they can do just now, or before slots had to wait for shops to be planned.
+func (g Gain) busy(now time.Time) bool {
+	if g.planning(now) {
+		return now.Sub(g.Near) < gainPlans
+	}
+	return now.Sub(g.Near) < gainSpan
+}
+
+// asks says whether more slots than these are to show that they bring something: where pods are busy, and beyond what was enough.
 func (g Gain) asks(slots int, now time.Time) bool {
-	return now.Sub(g.Near) < gainSpan || g.Enough > 0 && slots >= g.Enough
+	return g.busy(now) || g.Enough > 0 && slots >= g.Enough
 }
 
 // grow begins a trial of more slots, if it is known what those do that there are.

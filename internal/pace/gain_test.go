@@ -137,7 +137,7 @@ func TestGrowthThatBringsRowsGoesOn(t *testing.T) {
 
 	f = newField(1000)
 	f.input.Near = false
-	f.run(6)
+	f.run(7) // the first of them tells whether the pods are busy
 	f.input.Near = true
 	f.run(count + 1)
 	require.Equal(t, "4 for a moment, to see whether they do almost as much as 7: the pods are busy", f.last.Reason, "nobody knows")
@@ -260,6 +260,69 @@ func TestWhatIsDoneBeforePodsAreBusyIsNoMeasure(t *testing.T) {
 		f.run(1)
 	}
 	require.Equal(t, 2, f.state.Gain.Most, "what is counted is not counted anew each time")
+}
+
+func TestBeforeAnythingIsDoneTheWidthWaitsForIt(t *testing.T) {
+	t.Parallel()
+	const waits = "1 for now, 40 wanted (so much is due): the work has only begun, and whether it makes the pods busy is not known yet"
+	for name, c := range map[string]struct {
+		done  []float64 // a decision
+		near  int       // the first with busy pods
+		waits int       // decisions
+		then  string
+	}{
+		"at once":           {[]float64{1, 1, 1}, 9, 1, "2, growing to 40: so much is due"},
+		"after a while":     {[]float64{0, 1, 1}, 9, 2, "2, growing to 40: so much is due"},
+		"rows are not told": {[]float64{0, 0, 0, 0}, 9, 3, "2, growing to 40: so much is due"},
+		"and busy":          {[]float64{0, 0.1, 1}, 2, 2, "1 for now, 40 wanted (so much is due): the pods are busy, and what 1 do is counted before more are tried"},
+		"and busy at once":  {[]float64{0, 1}, 1, 1, "1 for now, 40 wanted (so much is due): the pods are busy, and what 1 do is counted before more are tried"},
+	} {
+		l := newLaw(0)
+		l.input.For = Tick
+		l.run(60) // nothing to do
+		l.input.Demand.Slots = 40
+		for n := range c.waits {
+			l.input.Done, l.input.Near = c.done[n], n >= c.near
+			l.run(1)
+			require.Equal(t, waits, l.last.Reason, name)
+		}
+		l.input.Done, l.input.Near = c.done[c.waits], c.waits >= c.near
+		l.run(1)
+		require.Equal(t, c.then, l.last.Reason, name)
+	}
+	l := newLaw(20)
+	l.input.For, l.input.Done = Tick, 1
+	l.run(20)
+	l.input.Demand.Slots = 40
+	l.run(1)
+	require.Equal(t, 25, l.last.Width, "the need grows in the middle of work")
+
+	l = newLaw(0)
+	l.input.For = Tick
+	l.run(10)
+	l.input.Demand.Slots = 40
+	l.run(1)
+	l.now = l.now.Add(-time.Hour) // the clock is put back
+	l.run(4)
+	require.Equal(t, 2, l.last.Width)
+}
+
+// Slots of which each waits for plans leave the pods room for a while, which is over with the plans.
+func TestPodsThatWereBusyBeforeShopsWerePlannedAreAskedStill(t *testing.T) {
+	t.Parallel()
+	f := newField(1)
+	f.input.Planning = true
+	f.run(5)
+	f.input.Near = false
+	f.run(int(gainPlans/Tick) - 5)
+	require.Equal(t, map[int]int{1: int(gainPlans / Tick)}, f.widths)
+	f.run(1)
+	require.Equal(t, "2, growing to 40: so much is due", f.last.Reason, "after a minute they are a load like any other")
+
+	f = newField(1)
+	f.input.Near, f.input.Planning = false, true
+	f.run(2)
+	require.Equal(t, "2, growing to 40: so much is due", f.last.Reason, "they have never been busy")
 }
 
 func TestWhereThereIsRoomGrowthDoesNotAsk(t *testing.T) {
@@ -470,7 +533,7 @@ func TestATrialIsOverWhenTheServersSayNoOrPeopleOrFewerAreNeeded(t *testing.T) {
 	f = trying()
 	f.input.Pods++
 	f.run(1)
-	require.Equal(t, Gain{Pods: f.input.Pods, Near: f.input.Now, Width: 24, Since: f.input.Now}, f.state.Gain)
+	require.Equal(t, Gain{Pods: f.input.Pods, Near: f.input.Now, Wants: f.input.Now, Does: f.input.Now, Width: 24, Since: f.input.Now}, f.state.Gain)
 }
 
 func TestMorePodsMayCarryMore(t *testing.T) {

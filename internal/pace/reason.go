@@ -28,6 +28,8 @@ func reason(s State, in Input, r Result, hand *Override, why string) string {
 		if s.Gain.planning(in.Now) {
 			text += ", when no shops are planned"
 		}
+	case why == "beginning":
+		text = fmt.Sprintf("%d for now, %d wanted (%s): the work has only begun, and whether it makes the pods busy is not known yet", r.Width, r.Wanted, need)
 	case why == "held":
 		text = fmt.Sprintf("%d, not growing to %d: %s", r.Width, min(r.Wanted, r.Ceiling), in.Guard.Reason)
 	case why == "near":
@@ -59,7 +61,7 @@ func reason(s State, in Input, r Result, hand *Override, why string) string {
 
 // asked says why more slots are to show that they bring something.
 func (s State) asked(now time.Time) string {
-	if now.Sub(s.Gain.Near) < gainSpan {
+	if s.Gain.busy(now) {
 		return "the pods are busy"
 	}
 	return fmt.Sprintf("%d did hardly more than %d", s.Gain.Most, s.Gain.Enough)

@@ -27,7 +27,8 @@ type decision struct {
 	calm   time.Duration // since it last did
 	limit  int           // before
 	gain   Gain          // before
-	busy   bool          // the pods were, within a count, since others carry the work or people let go of it
+	busy   bool          // the pods were, within a count, or a minute if shops are planned, since others carry the work or people let go of it
+	begins bool          // more slots are wanted since less than gainBegin, and nothing was done, or not for two decisions in a row
 	plans  bool          // shops are planned, since less than gainPlans
 }
 
@@ -95,8 +96,11 @@ var claims = []struct {
 	{regexp.MustCompile(`^(\d+) is what the servers bore, (\d+) wanted \(.*\); more is tried`), func(d decision, n []int) bool {
 		return n[0] == d.r.Ceiling && n[0] == d.state.Limit && n[1] == d.r.Wanted && n[1] > n[0] && d.in.Guard.Zone == guard.Grow && d.spoken && d.tried()
 	}},
+	{regexp.MustCompile(`^(\d+) for now, (\d+) wanted \(.*\): the work has only begun, and whether it makes the pods busy is not known yet$`), func(d decision, n []int) bool {
+		return n[0] == d.was && n[0] < d.target() && n[1] == d.r.Wanted && d.begins && !d.asked()
+	}},
 	{regexp.MustCompile(`^(\d+), growing to (\d+): `), func(d decision, n []int) bool {
-		return n[1] == d.target() && n[1] > n[0] && n[0] > d.was && d.in.Guard.Zone == guard.Grow && !d.asked()
+		return n[1] == d.target() && n[1] > n[0] && n[0] > d.was && d.in.Guard.Zone == guard.Grow && !d.asked() && !d.begins
 	}},
 	{regexp.MustCompile(`^(\d+) for a moment, to see whether they do almost as much as (\d+): the pods are busy`), func(d decision, n []int) bool {
 		return n[0] < n[1] && n[1] == d.state.Gain.Base && (d.was == n[1] && d.in.Near || d.gain.Trying > 0 && d.was == n[0]) && n[0] < d.target() && d.hand == nil
@@ -152,7 +156,9 @@ func TestEveryReasonIsTrue(t *testing.T) {
 		l.input.Bounds = config.Width{
 			Min: rapid.IntRange(1, 6).Draw(t, "min"), Max: rapid.IntRange(6, 60).Draw(t, "max"), MaxPerPod: rapid.IntRange(1, 30).Draw(t, "per pod"),
 		}
-		need, worse, busy, plans := rapid.Float64Range(0, 80), time.Time{}, time.Time{}, time.Time{}
+		need := rapid.Float64Range(0, 80)
+		var worse, busy, plans, wants time.Time
+		var did int // decisions in a row
 		ticks, events := 80, 13
 		if rapid.Bool().Draw(t, "calm") { // so that trials end, and are tried again
 			ticks, events = 200, 500
@@ -196,7 +202,10 @@ func TestEveryReasonIsTrue(t *testing.T) {
 				worse = d.in.Now
 			}
 			if d.hand != nil || d.in.Pods != d.gain.Pods {
-				busy, plans = time.Time{}, time.Time{}
+				busy, plans, wants, did = time.Time{}, time.Time{}, time.Time{}, 0
+			}
+			if did++; d.in.Done == 0 {
+				did = 0
 			}
 			if !d.in.Planning {
 				plans = time.Time{}
@@ -207,9 +216,15 @@ func TestEveryReasonIsTrue(t *testing.T) {
 			if d.in.Near {
 				busy = d.in.Now
 			}
-			d.busy = d.in.Now.Sub(busy) < gainSpan
+			d.busy = d.in.Now.Sub(busy) < gainSpan || d.plans && d.in.Now.Sub(busy) < gainPlans
 			d.spoken, d.calm = !worse.IsZero(), d.in.Now.Sub(worse)
 			d.was = d.gaveBack()
+			if d.target() <= d.was {
+				wants = time.Time{}
+			} else if wants.IsZero() {
+				wants = d.in.Now
+			}
+			d.begins = !wants.IsZero() && d.in.Now.Sub(wants) < gainBegin && did < 2 && d.in.For > 0 && d.hand == nil && d.in.Guard.Zone == guard.Grow
 			if d.asked() && d.r.Width > d.was && !d.r.Paused {
 				require.Equal(t, d.r.Width, d.state.Gain.Trying, "%+v", d)
 			}

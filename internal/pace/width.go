@@ -134,6 +134,7 @@ func wanted(in Input, w config.Width, hand *Override) int {
 // follow moves the width towards the target.
 func (s State) follow(in Input, target int, r Result, hand *Override) (State, string) {
 	low := func(since time.Time, most int) { s.LowSince, s.LowMost = since, most }
+	s.Gain.Wants = since(target > s.Width, s.Gain.Wants, in.Now)
 	switch {
 	case s.Stopped:
 		low(time.Time{}, 0)
@@ -155,6 +156,9 @@ func (s State) follow(in Input, target int, r Result, hand *Override) (State, st
 		}
 		if in.For > 0 && hand == nil && s.Gain.asks(s.Width, in.Now) {
 			return s.grow(target, in.Now)
+		}
+		if in.For > 0 && hand == nil && s.Gain.begins(in.Now) {
+			return s, "beginning"
 		}
 		s.Width = min(target, s.Width+max(int(float64(s.Width)*growShare), 1))
 		if s.Width < target {
