@@ -143,7 +143,7 @@ type Pace struct {
 	Headroom float64       `yaml:"headroom"`  // the width is what is needed, times this; default 1.25
 	Margin   time.Duration `yaml:"margin"`    // runs aim to be ready this long before their deadline; default 2m
 	Crowd    float64       `yaml:"crowd"`     // all work stops while others read so many times as much as usual; 0: never; default 1.7
-	PodsBusy float64       `yaml:"pods_busy"` // the width does not grow while pods take so many times as long for a page as its server, and from half of it on only while more slots load more; 0: neither; default 8
+	PodsBusy float64       `yaml:"pods_busy"` // the width does not grow while pods take so many times as long for a page as its server, and from a third of it on only while more slots load more; 0: neither; default 8
 }
 
 // HTTP is the API, the board, asynqmon and the metrics.

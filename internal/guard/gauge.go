@@ -30,8 +30,8 @@ const (
 	Release = 30 * time.Second
 	// relief is how much better than a threshold a value must be to leave its zone.
 	relief = 0.9
-	// near is the part of its least threshold from which on a value is near it.
-	near = 0.5
+	// near is the part of its least threshold from which on a value is near it: see PodsBusy.
+	near = 1.0 / 3
 	// outlier is how many times the worst threshold a value counts in the average at most. Of an average by 0.3, as of the signals that
 	// are times, that is too little for one value to stop anything from the usual level, and enough for two: a page that a busy machine
 	// has held up for 50 ms stopped all work for Release.

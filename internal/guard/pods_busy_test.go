@@ -44,6 +44,11 @@ func TestWhatPodsSayIsNoWordOnServers(t *testing.T) {
 	require.Equal(t, "pods_busy 20.0 x its servers' time >= 8.0 x its servers' time", OfPods([]Verdict{well, v}))
 	require.Empty(t, OfPods([]Verdict{well, PodsBusy(8).Judge(t0)}), "nothing was seen")
 	require.Empty(t, OfPods([]Verdict{g.Judge(t0.Add(time.Minute))}), "nothing is loaded any more")
+	for times, near := range map[float64]bool{2.6: false, 2.7: true, 20: true} {
+		g := PodsBusy(8)
+		g.Observe(times, t0)
+		require.Equal(t, near, NearOfPods([]Verdict{well, g.Judge(t0)}), "%v times", times)
+	}
 	off := PodsBusy(0)
 	off.Observe(20, t0)
 	require.Empty(t, OfPods([]Verdict{off.Judge(t0)}))

@@ -48,7 +48,7 @@ type Gain struct {
 	Tried  float64   `json:"tried"`  // what those of the last trial did that came to its end, as a part of what there was before
 	Again  time.Time `json:"again"`  // fewer are not tried before
 	Waits  int       `json:"waits"`  // trials that were in vain
-	Near   time.Time `json:"near"`   // when pods were last near to all they can do
+	Near   time.Time `json:"near"`   // when pods were last near to all they can do, as far as shops that were planned meanwhile let that be seen
 	Plans  time.Time `json:"plans"`  // since when shops are planned; zero: they are not
 	Wants  time.Time `json:"wants"`  // since when more slots are wanted than there are; zero: they are not
 	Does   time.Time `json:"does"`   // since when something is done in each decision's time; zero: nothing was in the last
@@ -66,13 +66,13 @@ func (s State) weigh(in Input, w config.Width, hand *Override, wanted int) State
 	if hand != nil || in.Pods != g.Pods { // others carry it now, or people do what they like
 		*g = Gain{Pods: in.Pods}
 	}
-	if in.Near {
+	g.Plans, g.Does = since(in.Planning, g.Plans, in.Now), since(in.Done > 0, g.Does, in.Now)
+	if in.Near || g.planning(in.Now) && g.busy(in.Now) { // slots that wait for plans leave pods room, which is over with these
 		if g.Trying == 0 && in.Now.Sub(g.Near) >= 2*gainSpan { // what was done while there was little to do is no measure for more slots
 			g.Base, g.Width = 0, 0
 		}
 		g.Near = in.Now
 	}
-	g.Plans, g.Does = since(in.Planning, g.Plans, in.Now), since(in.Done > 0, g.Does, in.Now)
 	least := min(g.Trying, g.Base)
 	over := g.Trying > 0 && (s.Width != g.Trying || wanted <= least || least < w.Min)
 	if over || s.Stopped || in.Guard.Zone == guard.Shrink || in.For > Silence {
@@ -170,13 +170,8 @@ func (g Gain) begins(now time.Time) bool {
 	return !g.Wants.IsZero() && now.Sub(g.Wants) < gainBegin && (g.Does.IsZero() || g.Does.Equal(now))
 }
 
-// busy says whether pods were near to all they can do just now, or before slots had to wait for shops to be planned.
-func (g Gain) busy(now time.Time) bool {
-	if g.planning(now) {
-		return now.Sub(g.Near) < gainPlans
-	}
-	return now.Sub(g.Near) < gainSpan
-}
+// busy says whether pods were near to all they can do just now.
+func (g Gain) busy(now time.Time) bool { return now.Sub(g.Near) < gainSpan }
 
 // asks says whether more slots than these are to show that they bring something: where pods are busy, and beyond what was enough.
 func (g Gain) asks(slots int, now time.Time) bool {

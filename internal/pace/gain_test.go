@@ -314,8 +314,19 @@ func TestPodsThatWereBusyBeforeShopsWerePlannedAreAskedStill(t *testing.T) {
 	f.input.Planning = true
 	f.run(5)
 	f.input.Near = false
-	f.run(int(gainPlans/Tick) - 5)
-	require.Equal(t, map[int]int{1: int(gainPlans / Tick)}, f.widths)
+	f.run(20)
+	f.input.Planning = false
+	f.run(int(gainSpan/Tick) - 1)
+	require.Equal(t, map[int]int{1: 25 + int(gainSpan/Tick) - 1}, f.widths, "they may be busy again")
+	f.run(1)
+	require.Equal(t, "2, growing to 40: so much is due", f.last.Reason)
+
+	f = newField(1)
+	f.input.Planning = true
+	f.run(5)
+	f.input.Near = false
+	f.run(int((gainPlans+gainSpan)/Tick) - 6)
+	require.Equal(t, 1, f.last.Width)
 	f.run(1)
 	require.Equal(t, "2, growing to 40: so much is due", f.last.Reason, "after a minute they are a load like any other")
 

@@ -27,7 +27,7 @@ type decision struct {
 	calm   time.Duration // since it last did
 	limit  int           // before
 	gain   Gain          // before
-	busy   bool          // the pods were, within a count, or a minute if shops are planned, since others carry the work or people let go of it
+	busy   bool          // the pods were, within a count, or before shops were planned, since others carry the work or people let go of it
 	begins bool          // more slots are wanted since less than gainBegin, and nothing was done, or not for two decisions in a row
 	plans  bool          // shops are planned, since less than gainPlans
 }
@@ -213,10 +213,10 @@ func TestEveryReasonIsTrue(t *testing.T) {
 				plans = d.in.Now
 			}
 			d.plans = !plans.IsZero() && d.in.Now.Sub(plans) < gainPlans
-			if d.in.Near {
+			if d.in.Near || d.plans && d.in.Now.Sub(busy) < gainSpan {
 				busy = d.in.Now
 			}
-			d.busy = d.in.Now.Sub(busy) < gainSpan || d.plans && d.in.Now.Sub(busy) < gainPlans
+			d.busy = d.in.Now.Sub(busy) < gainSpan
 			d.spoken, d.calm = !worse.IsZero(), d.in.Now.Sub(worse)
 			d.was = d.gaveBack()
 			if d.target() <= d.was {
