@@ -43,7 +43,9 @@ const (
 	benchPods  = 2
 	settleFor  = 10 * time.Second // until units are planned and slots are at work; the first deadline is a little later
 	growFor    = 45 * time.Second // until the controller's width is what it stays; a fixed one waits as long, or it would be asked for less
-	tryFor     = 30 * time.Second // after the last plan was made, as what slots do meanwhile tells the controller nothing
+	// After the last plan was made, as what slots do meanwhile tells the controller nothing; it counts what they do, tries more, and those before once more
+	// if these did hardly enough.
+	tryFor = 45 * time.Second
 )
 
 func liveKey(shop, user int) string { return fmt.Sprintf("user:%d:%d", shop, user) }
@@ -382,7 +384,11 @@ func (b *bench) cell(name string, width, page int, part float64, surging bool) r
 		time.Sleep(learnFor) // the usual levels of the signals; they are kept each minute, and no cell is that long
 	}
 	long := time.Duration(*benchSeconds) * time.Second
-	warmUp, all := settleFor+growFor, settleFor+growFor+long
+	warmUp, after := settleFor+growFor, time.Duration(0)
+	if width == 0 {
+		after = tryFor
+	}
+	all := warmUp + long + after/2
 	if surging {
 		all += surgeFor
 	}
@@ -394,7 +400,7 @@ func (b *bench) cell(name string, width, page int, part float64, surging bool) r
 		why.look()
 		if r.Planned == 0 && (b.planned() == b.runs || time.Since(settled) >= warmUp) {
 			r.Planned, r.Planning = time.Since(settled).Seconds(), b.live.take()
-			end = max(warmUp, time.Since(settled)+tryFor)
+			end = max(warmUp, time.Since(settled)+after)
 		}
 	}
 	b.live.take()

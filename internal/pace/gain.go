@@ -27,6 +27,9 @@ const (
 	// Where there are only a few more, gainShare of what they would do in proportion is enough.
 	gainWorth = 0.15
 	gainShare = 0.5
+	// gainSure is how many times of that leaves no doubt. Where they did less the fewer are tried again at once, as a machine that is shared may have been
+	// slow while these were counted.
+	gainSure = 2.0
 	// gainAgain is how long what a trial has shown is believed, twice that after one in vain, and so on: up to gainMost until fewer are tried
 	// again, and to gainStands until more are, as slots that brought nothing may be wanted for what comes next.
 	gainAgain  = time.Minute
@@ -116,7 +119,7 @@ func (s State) conclude(in Input, rate float64) State {
 		g.Tried = rate / g.Rate
 	}
 	switch {
-	case trying > g.Base && rate < g.Rate*worth(g.Base, trying):
+	case trying > g.Base && rate < g.Rate*worth(g.Base, trying, 1):
 		s.Width, g.Enough, g.Most, g.Until = g.Base, g.Base, trying, in.Now.Add(g.wait(gainStands))
 		g.Waits++
 		return s
@@ -124,8 +127,10 @@ func (s State) conclude(in Input, rate float64) State {
 		if g.Enough > 0 && trying > g.Enough { // they bring something now: what was known is over
 			g.Enough, g.Waits = 0, 0
 		}
-		g.Again = in.Now.Add(gainAgain) // fewer did less, and what was known of others is over
-	case trying > 0 && rate*worth(trying, g.Base) > g.Rate:
+		if g.Again = in.Now; rate >= g.Rate*worth(g.Base, trying, gainSure) {
+			g.Again = in.Now.Add(gainAgain) // fewer did less, and what was known of others is over
+		}
+	case trying > 0 && rate*worth(trying, g.Base, 1) > g.Rate:
 		g.Enough, g.Most, g.Until = trying, g.Base, in.Now.Add(g.wait(gainStands))
 		g.Base = trying // and Rate stays, or trials that follow upon each other would lose a little each
 		return s
@@ -148,9 +153,9 @@ func (g Gain) ended(before Gain) bool {
 	return before.Trying > 0 && g.Tried > 0 && g.Tried != before.Tried
 }
 
-// worth is how many times of what some slots do more of them have to do to stay.
-func worth(some, more int) float64 {
-	return 1 + min(gainWorth, gainShare*(float64(more)/float64(max(some, 1))-1))
+// worth is how many times of what some slots do more of them have to do to stay, or to stay without doubt, where sure is gainSure instead of 1.
+func worth(some, more int, sure float64) float64 {
+	return 1 + sure*min(gainWorth, gainShare*(float64(more)/float64(max(some, 1))-1))
 }
 
 // since is when something began that is so or not: now, if it was not so before, or the clock has been put back.

@@ -382,7 +382,7 @@ func TestSlotsThatBringAlmostNothingAreNotWorthWhatLiveReadsFeelOfThem(t *testin
 		for _, from := range []int{1, 2} {
 			f := newField(40)
 			f.state.Width, f.input.Bounds.Max = from, 2
-			for range 3 * count {
+			for range 4 * count {
 				f.input.Done = 1e6
 				if f.state.Width > 1 {
 					f.input.Done *= second
@@ -394,13 +394,44 @@ func TestSlotsThatBringAlmostNothingAreNotWorthWhatLiveReadsFeelOfThem(t *testin
 	}
 }
 
+// A second slot seemed to do 1.25 times of what one did as the machine was slow while one was counted; in the other case it really does.
+func TestSlotsThatDoHardlyEnoughAreTriedWithoutAtOnce(t *testing.T) {
+	t.Parallel()
+	for again, width := range map[float64]int{1: 2, 1.2: 1} {
+		f := newField(40)
+		f.input.Bounds.Max = 2
+		run := func(ticks int, rate float64) {
+			f.input.Done = rate
+			f.law.run(ticks)
+		}
+		run(count, 1e6)
+		run(1, 1.25e6)
+		require.Equal(t, "2 for a moment, to see whether they do more than 1, 40 wanted (so much is due): the pods are busy", f.last.Reason)
+		run(count-1, 1.25e6)
+		require.Equal(t, 2, f.last.Width)
+		run(1, 1.25e6)
+		require.Equal(t, "1 for a moment, to see whether they do almost as much as 2: the pods are busy", f.last.Reason)
+		run(count, again*1e6)
+		require.Equal(t, width, f.last.Width)
+		f.widths = map[int]int{}
+		f.speed = 1e6
+		f.useful = width
+		f.run(int(gainAgain/Tick) - 1)
+		require.Equal(t, map[int]int{width: int(gainAgain/Tick) - 1}, f.widths, "for a minute")
+	}
+	f := newField(40)
+	f.input.Bounds.Max = 2
+	f.run(4 * count)
+	require.Equal(t, 1, f.trials, "two that do twice as much are not in doubt")
+}
+
 func TestWhatMoreSlotsHaveToBring(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		some, more int
 		worth      float64
 	}{{1, 2, 1.15}, {2, 3, 1.15}, {24, 40, 1.15}, {5, 6, 1.1}, {10, 11, 1.05}, {37, 40, 1.0405}, {0, 1, 1}} {
-		require.InDelta(t, c.worth, worth(c.some, c.more), 1e-4, "%d and %d", c.some, c.more)
+		require.InDelta(t, c.worth, worth(c.some, c.more, 1), 1e-4, "%d and %d", c.some, c.more)
 	}
 }
 
