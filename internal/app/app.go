@@ -21,6 +21,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/api"
 	"github.com/prewarm-go/prewarm/internal/cache"
 	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/cpu"
 	"github.com/prewarm-go/prewarm/internal/guard"
 	"github.com/prewarm-go/prewarm/internal/intake"
 	"github.com/prewarm-go/prewarm/internal/lease"
@@ -102,7 +103,7 @@ func New(cfg config.Config, opts Options) (*App, error) {
 		opts.Log = slog.Default()
 	}
 	a := &App{cfg: cfg, opts: opts, id: podID(), reg: prometheus.NewRegistry(), drain: make(chan struct{})}
-	a.felt.app = a
+	a.felt.app, a.felt.cpu = a, cpu.New()
 	var err error
 	if a.tracer, err = tracing.New(context.Background(), cfg.Tracing, a.id, opts.Version, opts.Log); err != nil {
 		return nil, err

@@ -39,7 +39,7 @@ const (
 
 // undisturbed: tests run side by side on a busy machine and share a server. What one does is a crowd to the others, and makes their
 // reads and pings slow; work that is held for that is right, and no fault.
-const undisturbed = "pace: {crowd: 0, pods_busy: 0}\nguard: {page_time: {hold: 0, shrink: 0, stop: 0}, redis_latency: {hold: 0, shrink: 0, stop: 0}}\n"
+const undisturbed = "pace: {crowd: 0, pods_busy: 0, pods_cpu: 0}\nguard: {page_time: {hold: 0, shrink: 0, stop: 0}, redis_latency: {hold: 0, shrink: 0, stop: 0}}\n"
 
 // cluster is the servers that a test's pods share, each with a plain client of the test's own.
 type cluster struct {

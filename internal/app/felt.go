@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/prewarm-go/prewarm/internal/cpu"
 	"github.com/prewarm-go/prewarm/internal/guard"
 	"github.com/prewarm-go/prewarm/internal/load"
 	"github.com/prewarm-go/prewarm/internal/pace"
@@ -35,21 +36,29 @@ type feltReport struct {
 	Pages map[string]float64 `json:"pages,omitempty"` // seconds per row by dataset and where it is read (load.At), the lower quartile since the last report
 	Reads map[string]int64   `json:"reads"`           // statements sent so far, by source or replica
 	Busy  float64            `json:"busy,omitempty"`  // guard.Busy.Times since the last report
-	Done  int64              `json:"done,omitempty"`  // bytes of keys and values that were read since the pod started, and rowBytes for each row
-	Plans bool               `json:"plans,omitempty"` // indexes were walked along for plans since the last report
+	CPU   float64            `json:"cpu,omitempty"`   // cpu.Use.Share since then, if a page was read
+	tally
+	Plans bool `json:"plans,omitempty"` // indexes were walked along for plans since the last report
+}
+
+// tally is what a pod has read since it started.
+type tally struct {
+	Done  int64         `json:"done,omitempty"`  // bytes of keys and values, and rowBytes for each row
+	Spent time.Duration `json:"spent,omitempty"` // that the servers took for it
 }
 
 // felt collects what this pod's slots feel, and as the leader's feeds the watch with what all pods report.
 type felt struct {
 	app *App // set by New
+	cpu *cpu.Use
 
 	mu     sync.Mutex
 	pages  map[string][]float64 // seconds per row of each page since the last report
 	busy   guard.Busy           // of the same pages
 	reads  map[string]guard.Reads
-	done   int64            // this pod's
+	tally  tally            // this pod's
 	plans  bool             // feltReport.Plans
-	seen   map[string]int64 // what the pods had last reported to have done
+	seen   map[string]tally // the pods', when they were last looked at
 	looked time.Time        // when
 }
 
@@ -57,7 +66,8 @@ type felt struct {
 func (f *felt) page(r load.PageRead, trip time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.done += int64(r.Bytes) + int64(r.Rows)*rowBytes
+	f.tally.Done += int64(r.Bytes) + int64(r.Rows)*rowBytes
+	f.tally.Spent += max(r.Time-trip, 0)
 	if r.Rows < feltRows {
 		return
 	}
@@ -102,13 +112,17 @@ func (f *felt) tell(ctx context.Context) error {
 }
 
 func (f *felt) report() feltReport {
+	used := f.cpu.Share()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := feltReport{Pages: map[string]float64{}, Reads: map[string]int64{}, Done: f.done, Plans: f.plans}
+	r := feltReport{Pages: map[string]float64{}, Reads: map[string]int64{}, tally: f.tally, Plans: f.plans}
 	for dataset, times := range f.pages {
 		r.Pages[dataset] = quick(times)
 	}
 	r.Busy = f.busy.Times()
+	if len(f.pages) > 0 {
+		r.CPU = used
+	}
 	f.pages, f.busy, f.plans = nil, guard.Busy{}, false
 	for name, server := range f.app.servers() {
 		r.Reads[name] = f.ours(name, server)
@@ -129,10 +143,13 @@ func (f *felt) ours(name string, server *source.Source) int64 {
 // nobody else reads and what was done.
 func (f *felt) feel(ctx context.Context, pods []string) (told pace.Felt) {
 	reports := f.reports(ctx, pods)
-	pages, busy := map[string][]float64{}, []float64(nil)
+	pages, busy, used := map[string][]float64{}, []float64(nil), []float64(nil)
 	for _, r := range reports {
 		if r.Busy > 0 {
 			busy = append(busy, r.Busy)
+		}
+		if r.CPU > 0 {
+			used = append(used, r.CPU)
 		}
 		told.Planning = told.Planning || r.Plans
 		for dataset, cost := range r.Pages {
@@ -140,9 +157,13 @@ func (f *felt) feel(ctx context.Context, pods []string) (told pace.Felt) {
 		}
 	}
 	now := time.Now()
-	told.Done = f.doneSince(reports, pods, now)
+	did := f.since(reports, pods, now)
+	told.Done, told.Spent = float64(did.Done), did.Spent.Seconds()
 	if len(busy) > 0 {
 		f.observe(guard.PodsBusy(f.app.cfg.Pace.PodsBusy), median(busy), now)
+	}
+	if len(used) > 0 {
+		f.observe(guard.PodsCPU(f.app.cfg.Pace.PodsCPU), median(used), now)
 	}
 	for dataset, costs := range pages {
 		f.observe(guard.PageTime(dataset, f.app.cfg.Guard.PageTime), median(costs), now)
@@ -156,30 +177,31 @@ func (f *felt) feel(ctx context.Context, pods []string) (told pace.Felt) {
 	return told
 }
 
-// doneSince is what pods have done since their reports before. Of one that is new, and of all when nobody has looked for long, nothing is
+// since is what pods have read since their reports before. Of one that is new, and of all when nobody has looked for long, nothing is
 // known.
-func (f *felt) doneSince(reports map[string]feltReport, pods []string, at time.Time) (done float64) {
+func (f *felt) since(reports map[string]feltReport, pods []string, at time.Time) (did tally) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if at.Sub(f.looked) > feltFor {
 		f.seen = nil
 	}
-	seen := make(map[string]int64, len(pods))
+	seen := make(map[string]tally, len(pods))
 	for _, pod := range pods {
 		was, known := f.seen[pod]
 		r, told := reports[pod]
 		switch {
 		case told && known:
-			done += float64(max(r.Done-was, 0))
+			did.Done += max(r.Done-was.Done, 0)
+			did.Spent += max(r.Spent-was.Spent, 0)
 			fallthrough
 		case told:
-			seen[pod] = r.Done
+			seen[pod] = r.tally
 		case known:
 			seen[pod] = was
 		}
 	}
 	f.seen, f.looked = seen, at
-	return done
+	return did
 }
 
 // observe tells the watch, which learns of a signal when there is first something to tell.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/prewarm-go/prewarm/internal/config"
+	"github.com/prewarm-go/prewarm/internal/cpu"
 	"github.com/prewarm-go/prewarm/internal/guard"
 	"github.com/prewarm-go/prewarm/internal/load"
 	"github.com/prewarm-go/prewarm/internal/testenv"
@@ -20,10 +22,12 @@ func TestWhatPodsHaveDoneIsCountedOnce(t *testing.T) {
 	since := func(done map[string]int64) float64 {
 		reports := map[string]feltReport{}
 		for pod, n := range done {
-			reports[pod] = feltReport{Done: n}
+			reports[pod] = feltReport{tally: tally{Done: n, Spent: time.Duration(n) * time.Millisecond}}
 		}
 		now = now.Add(feltEvery)
-		return f.doneSince(reports, pods, now)
+		did := f.since(reports, pods, now)
+		require.EqualValues(t, did.Done*int64(time.Millisecond), did.Spent)
+		return float64(did.Done)
 	}
 	require.Zero(t, since(map[string]int64{"a": 1000}), "they may have begun long ago")
 	require.InDelta(t, 10, since(map[string]int64{"a": 1010, "b": 500}), 0)
@@ -44,7 +48,8 @@ func TestTheLeaderHearsWhatPodsHaveDoneAndHowBusyTheyAre(t *testing.T) {
 	client := redis.NewClient(opts)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
 	a := &App{cfg: config.Defaults(), id: "a", queueDB: client, feelings: &guard.Watch{}}
-	f := felt{app: a}
+	a.cfg.Pace.PodsCPU = 0 // the machine's, which others use too
+	f := felt{app: a, cpu: cpu.New()}
 	heard := func() float64 {
 		f.page(load.PageRead{Dataset: "users", Rows: 100, Bytes: 5000, Time: 10 * time.Millisecond, Had: 60 * time.Millisecond}, 0)
 		require.NoError(t, f.tell(t.Context()))
@@ -54,6 +59,7 @@ func TestTheLeaderHearsWhatPodsHaveDoneAndHowBusyTheyAre(t *testing.T) {
 	require.InDelta(t, 5000+100*rowBytes, heard(), 0)
 	require.True(t, guard.NearOfPods(a.feelings.Judge(time.Now())))
 	require.Empty(t, guard.OfPods(a.feelings.Judge(time.Now())))
+	require.Equal(t, runtime.GOOS == "linux", a.feelings.Has("pods_cpu"))
 
 	planning := func() bool {
 		require.NoError(t, f.tell(t.Context()))
@@ -70,6 +76,6 @@ func TestSmallPagesCountAsDoneToo(t *testing.T) {
 	f := felt{app: &App{}}
 	f.page(load.PageRead{Dataset: "users", Rows: 2, Bytes: 100, Time: time.Millisecond, Had: time.Millisecond}, 0)
 	f.page(load.PageRead{Dataset: "users", Rows: 100, Bytes: 5000, Time: time.Millisecond, Had: time.Millisecond}, 0)
-	require.EqualValues(t, 5100+102*rowBytes, f.done)
+	require.EqualValues(t, 5100+102*rowBytes, f.tally.Done)
 	require.Len(t, f.pages["users"], 1)
 }

@@ -69,12 +69,12 @@ func TestTheLeaderKnowsWhatThePagesOfAllPodsTakeAndGivesWayToACrowd(t *testing.T
 	p := c.inProcess()
 	other := c.serve()
 	c.announce(ka(1001, time.Now().Add(time.Minute)))
-	known := map[string]bool{"pods_busy": runtime.GOOS != "linux"}
+	known := map[string]bool{"pods_busy": runtime.GOOS != "linux", "pods_cpu": runtime.GOOS != "linux"}
 	c.until(soon, "the time of a row is known, and how busy pods are", func() bool {
 		for _, s := range p.width(t).Guard {
 			known[s.Signal] = true
 		}
-		return known["page_time{users}"] && known["pods_busy"]
+		return known["page_time{users}"] && known["pods_busy"] && known["pods_cpu"]
 	})
 	require.False(t, p.width(t).Paused, "our own reads are no crowd")
 

@@ -330,7 +330,7 @@ func (b *bench) configure(width, page int) {
 	if page == 0 {
 		policy = ""
 	}
-	slots, own := fmt.Sprintf("width: {min: %d, max: %d, max_per_pod: 32}\nguard:\n", width, width), "crowd: 0, pods_busy: 0"
+	slots, own := fmt.Sprintf("width: {min: %d, max: %d, max_per_pod: 32}\nguard:\n", width, width), "crowd: 0, pods_busy: 0, pods_cpu: 0"
 	for _, signal := range []string{"page_time", "canary", "mysql_threads_running", "mysql_connections", "redis_latency", "redis_memory", "redis_evictions", "redis_blocked_clients"} {
 		slots += "  " + signal + ": {hold: 0, shrink: 0, stop: 0}\n" // whatever they do to the servers
 	}
@@ -413,7 +413,7 @@ func (b *bench) cell(name string, width, page int, part float64, surging bool) r
 	}
 	if width == 0 {
 		r.Reasons = why.said
-		b.t.Logf("%s: why:\n%s", name, strings.Join(why.said, "\n"))
+		b.t.Logf("%s: why:\n%s", name, strings.Join(append(why.said, trials(pods)...), "\n"))
 	}
 	passed := time.Since(began).Seconds()
 	r.Live, r.Rows = b.live.take(), (b.sum(pods, "prewarm_rows_total")-rows)/passed
@@ -445,7 +445,7 @@ func (b *bench) evening(long time.Duration, speed float64) map[string]time.Time 
 	now := time.Now()
 	var all []broadcast
 	// More than there is time for, as nobody is to run out of work; and not without end where more is asked for than can be done.
-	runs := min(max(4*benchShops, int(1.5*speed*long.Seconds()/benchUsers)), 20*benchShops)
+	runs := min(max(4*benchShops, int(2*speed*long.Seconds()/benchUsers)), 20*benchShops)
 	for n := range runs {
 		at := now.Add(settleFor + time.Duration(float64((n+1)*benchUsers)/speed*float64(time.Second))).Truncate(time.Second).Add(time.Second)
 		x := ka(n%benchShops+1, at.Add(time.Second)) // ready_before
@@ -552,6 +552,18 @@ func (l *timeline) look() (width, rows float64) {
 		l.said = append(l.said, fmt.Sprintf("%.1fs %s", time.Since(l.began).Seconds(), reason))
 	}
 	return width, rows
+}
+
+// trials are what the leader has logged of trials of slots.
+func trials(pods []*pod) (lines []string) {
+	for _, p := range pods {
+		for line := range strings.Lines(p.log.String()) {
+			if strings.Contains(line, "slots were tried") {
+				lines = append(lines, strings.TrimSpace(line))
+			}
+		}
+	}
+	return lines
 }
 
 // renice sets the priority of all threads of a process, as far as that is allowed.

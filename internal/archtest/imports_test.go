@@ -31,8 +31,8 @@ var floors = [][]string{
 	{"internal/intake", "internal/load", "internal/plan", "internal/pace", "internal/upkeep", "internal/audit", "internal/feed", "internal/propose", "internal/report"},
 	{"internal/embedded", "internal/shops", "internal/replica"},
 	{"internal/ledger", "internal/source", "internal/cache", "internal/lease", "internal/queue", "internal/guard"},
-	{"internal/redisconn", "internal/mysqlconn", "internal/tracing", "internal/alert", "internal/memory", "internal/grants", "internal/binlog"},
-	{"internal/config", "internal/stamp"},
+	{"internal/redisconn", "internal/mysqlconn", "internal/tracing", "internal/alert", "internal/memory", "internal/cpu", "internal/grants", "internal/binlog"},
+	{"internal/config", "internal/stamp", "internal/cgroup"},
 	{"internal/dataset", "internal/change", "tasks", "internal/servers", "docs"},
 }
 

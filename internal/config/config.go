@@ -143,6 +143,7 @@ type Pace struct {
 	Headroom float64       `yaml:"headroom"`  // the width is what is needed, times this; default 1.25
 	Margin   time.Duration `yaml:"margin"`    // runs aim to be ready this long before their deadline; default 2m
 	Crowd    float64       `yaml:"crowd"`     // all work stops while others read so many times as much as usual; 0: never; default 1.7
+	PodsCPU  float64       `yaml:"pods_cpu"`  // the width does not grow while so much of the processors that pods may use is used, 0 to 1; 0: it does; default 0.85
 	PodsBusy float64       `yaml:"pods_busy"` // the width does not grow while pods take so many times as long for a page as its server, and from a third of it on only while more slots load more; 0: neither; default 8
 }
 

@@ -44,7 +44,7 @@ func Defaults() Config {
 			IntakeWatch:  IntakeWatch{LateAfter: 30 * time.Minute, ShortBelow: 0.5},
 		},
 		Width:   Width{Min: 1, Max: 64, MaxPerPod: 32},
-		Pace:    Pace{Headroom: 1.25, Margin: 2 * time.Minute, Crowd: 1.7, PodsBusy: 8},
+		Pace:    Pace{Headroom: 1.25, Margin: 2 * time.Minute, Crowd: 1.7, PodsBusy: 8, PodsCPU: 0.85},
 		Guard:   defaultGuard(),
 		Audit:   Audit{Repair: true, Sample: 100, Ready: 5},
 		Tracing: Tracing{Sample: 0.1},

@@ -16,6 +16,7 @@ const (
 	maxHeadroom = 10
 	minCrowd    = 1.2
 	minPodsBusy = 2
+	minPodsCPU  = 0.1
 	minHashKey  = 16                   // bytes
 	maxTries    = 100                  // attempts of a unit
 	maxAhead    = 366 * 24 * time.Hour // asynq keeps what is scheduled in Redis until then
@@ -42,6 +43,9 @@ func (p *problems) policy(c Config) {
 	}
 	if c.Pace.PodsBusy != 0 && !(c.Pace.PodsBusy >= minPodsBusy) {
 		p.add("pace.pods_busy", fmt.Sprintf("is %g", c.Pace.PodsBusy), "8 is usual; from 2 on, for encoding the rows takes its time too; 0: never")
+	}
+	if c.Pace.PodsCPU != 0 && !(c.Pace.PodsCPU >= minPodsCPU && c.Pace.PodsCPU <= 1) {
+		p.add("pace.pods_cpu", fmt.Sprintf("is %g", c.Pace.PodsCPU), "0.85 is usual; a part of the processors, 0.1 to 1; 0: never")
 	}
 	if c.Pace.Crowd != 0 && !(c.Pace.Crowd >= minCrowd) {
 		p.add("pace.crowd", fmt.Sprintf("is %g", c.Pace.Crowd), "1.7 is usual; from 1.2 on, for a load wavers; 0: never")

@@ -35,6 +35,7 @@ func TestValidateNamesFieldAndRemedy(t *testing.T) {
 		"pace.headroom":                "pace: {headroom: 0.5}",
 		"pace.crowd":                   "pace: {crowd: 1.1}",
 		"pace.pods_busy":               "pace: {pods_busy: 1}",
+		"pace.pods_cpu":                "pace: {pods_cpu: 85}",
 		"policy.page_bytes":            "policy: {page_bytes: 1}",
 		"policy.unit_rows":             "policy: {unit_rows: 10}",
 		"policy.retry.attempts":        "policy: {retry: {attempts: 0}}",

@@ -30,8 +30,6 @@ const (
 	Release = 30 * time.Second
 	// relief is how much better than a threshold a value must be to leave its zone.
 	relief = 0.9
-	// near is the part of its least threshold from which on a value is near it: see PodsBusy.
-	near = 1.0 / 3
 	// outlier is how many times the worst threshold a value counts in the average at most. Of an average by 0.3, as of the signals that
 	// are times, that is too little for one value to stop anything from the usual level, and enough for two: a page that a busy machine
 	// has held up for 50 ms stopped all work for Release.
@@ -51,6 +49,7 @@ type Gauge struct {
 	Own    bool                       // the signal is made by our own work, and silent without it; nobody waits for it
 	Keep   bool                       // it tells of others' load: what it stops keeps its width
 	Pods   bool                       // it tells of our own pods, and of no server
+	Near   float64                    // the part of the least threshold above which a value is near to it; 0: none is
 	Above0 bool                       // zero cannot be true, as for a latency
 	Show   func(value float64) string // for people; default %.3g
 	Base   Baseline                   // kept over restarts, if the caller stores it
@@ -139,7 +138,7 @@ func (g *Gauge) Judge(now time.Time) Verdict {
 		v.Reason = fmt.Sprintf("%s %s: its baseline is being learned (%d of %d samples)", g.Name, g.show(g.value), g.Base.Samples, Learned)
 		return v
 	}
-	v.Near = g.value > near*g.limit(g.first()) && g.limit(g.first()) > 0
+	v.Near = g.Near > 0 && g.value > g.Near*g.limit(g.first()) && g.limit(g.first()) > 0
 	limit := g.limit(g.zone)
 	switch {
 	case g.zone == Grow && g.limit(g.first()) == 0:

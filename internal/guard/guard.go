@@ -58,7 +58,7 @@ type Verdict struct {
 	Blind  bool      `json:"blind"`  // it is not the value that says so but that there is none
 	Keep   bool      `json:"keep"`   // it is not our doing: a stop keeps the width, which goes on when it is over
 	Pods   bool      `json:"pods"`   // it tells of our own pods, and of no server
-	Near   bool      `json:"near"`   // the value is more than a third of the least threshold
+	Near   bool      `json:"near"`   // the value is near to the least threshold
 }
 
 // Bounds of a factor: a shrink is worth its disturbance, and leaves enough to see whether it helped.

@@ -12,8 +12,11 @@ import (
 // width does not grow; on two cores, of which one was that of pods and Redis, two slots were at 4 to 9 and did as much as 16 at 20 to 50, and one
 // slot, with 2.3 to 3.6 and 3.1 mostly, did as much as two.
 func PodsBusy(hold float64) *Gauge {
-	return &Gauge{Name: "pods_busy", Own: true, Above0: true, Pods: true, Limits: Limits{Hold: hold, Smooth: 0.3}, Show: func(v float64) string { return fmt.Sprintf("%.1f x its servers' time", v) }}
+	return &Gauge{Name: "pods_busy", Own: true, Above0: true, Pods: true, Near: busyNear, Limits: Limits{Hold: hold, Smooth: 0.3}, Show: func(v float64) string { return fmt.Sprintf("%.1f x its servers' time", v) }}
 }
+
+// busyNear is the part of the threshold from which on pods have so much to do that more slots may bring nothing.
+const busyNear = 1.0 / 3
 
 // leastServed is the least time of pages that a pod's busyness is told from.
 const leastServed = 5 * time.Millisecond

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/prewarm-go/prewarm/internal/cgroup"
 )
 
 const (
@@ -156,29 +158,14 @@ func inSample(name string) int64 {
 // container is the memory limit of the process' control group, of version 2 or 1, in bytes; 0 without one. It is the
 // lowest on the way up, as each of them holds.
 func container(root string) int64 {
-	text, err := os.ReadFile(path.Join(root, "proc/self/cgroup"))
-	if err != nil {
-		return 0
-	}
 	lowest := int64(0)
-	for line := range strings.Lines(string(text)) {
-		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(parts) != 3 {
-			continue
+	for _, g := range cgroup.Of(root, "memory") {
+		file := "memory.max"
+		if g.V1 {
+			file = "memory.limit_in_bytes"
 		}
-		dir, file := "sys/fs/cgroup", "memory.max"
-		if parts[0] != "0" {
-			if dir, file = "sys/fs/cgroup/memory", "memory.limit_in_bytes"; !strings.Contains(","+parts[1]+",", ",memory,") {
-				continue
-			}
-		}
-		for at := parts[2]; ; at = path.Dir(at) {
-			if n := readLimit(path.Join(root, dir, at, file)); n > 0 && (lowest == 0 || n < lowest) {
-				lowest = n
-			}
-			if at == "/" || at == "." {
-				break
-			}
+		if n := readLimit(path.Join(g.Dir, file)); n > 0 && (lowest == 0 || n < lowest) {
+			lowest = n
 		}
 	}
 	return lowest

@@ -27,6 +27,9 @@ const (
 	// Where there are only a few more, gainShare of what they would do in proportion is enough.
 	gainWorth = 0.15
 	gainShare = 0.5
+	// gainHarm is how much more they must do, as a part of how much longer the servers take for a row of theirs: what pages wait for each other there live
+	// reads wait for them too.
+	gainHarm = 0.5
 	// gainSure is how many times of that leaves no doubt. Where they did less the fewer are tried again at once, as a machine that is shared may have been
 	// slow while these were counted.
 	gainSure = 2.0
@@ -42,13 +45,18 @@ const (
 // where pods are busy the width grows by trials, which count what is done before and with more slots, and now and then fewer are tried, and kept
 // if they do almost as much. The zero value knows nothing.
 type Gain struct {
-	Enough int       `json:"enough"` // slots that did almost as much as Most; 0: not known
+	Enough int       `json:"enough"` // slots of which Most were not worth more; 0: not known
 	Most   int       `json:"most"`
+	Did    float64   `json:"did"`    // what Most did, as a part of what Enough did
+	Took   float64   `json:"took"`   // what the servers took for a row of theirs, as a part of what they took for one of Enough; 0: it is not known
 	Until  time.Time `json:"until"`  // when more than Enough are tried again
 	Trying int       `json:"trying"` // slots of the trial that runs; 0: none does
 	Base   int       `json:"base"`   // slots of which it is known what they do, which were before those of the trial; 0: it is not known
-	Rate   float64   `json:"rate"`   // what they did, or those before the first of several trials of fewer, in bytes a second
-	Tried  float64   `json:"tried"`  // what those of the last trial did that came to its end, as a part of what there was before
+	Rate   float64   `json:"rate"`   // what they did, or Of, those before the first of several trials of fewer, in bytes a second
+	Cost   float64   `json:"cost"`   // what the servers took for it, in seconds a byte; 0: it is not known
+	Of     int       `json:"of"`
+	Tried  float64   `json:"tried"`  // what those of the last trial did that came to its end, as a part of Rate
+	Slower float64   `json:"slower"` // what the servers took for a row of theirs, as a part of Cost; 0: it is not known
 	Again  time.Time `json:"again"`  // fewer are not tried before
 	Waits  int       `json:"waits"`  // trials that were in vain
 	Near   time.Time `json:"near"`   // when pods were last near to all they can do, as far as shops that were planned meanwhile let that be seen
@@ -60,6 +68,7 @@ type Gain struct {
 	Pods  int           `json:"pods"`
 	Since time.Time     `json:"since"` // they have been as many, undisturbed
 	Done  float64       `json:"done"`  // bytes
+	Spent float64       `json:"spent"` // seconds that the servers took for them
 	For   time.Duration `json:"for"`   // in this time
 }
 
@@ -97,12 +106,12 @@ func (s State) weigh(in Input, w config.Width, hand *Override, wanted int) State
 	if s.Width != g.Width || in.For <= 0 || in.Now.Sub(g.Since) < gainSettle+in.For || g.planning(in.Now) {
 		return s
 	}
-	if g.Done, g.For = g.Done+in.Done, g.For+in.For; g.For < gainSpan {
+	if g.Done, g.Spent, g.For = g.Done+in.Done, g.Spent+in.Spent, g.For+in.For; g.For < gainSpan {
 		return s
 	}
-	rate := g.Done / g.For.Seconds()
-	g.Done, g.For = 0, 0
-	s = s.conclude(in, rate)
+	rate, cost := g.Done/g.For.Seconds(), g.Spent/max(g.Done, 1)
+	g.Done, g.Spent, g.For = 0, 0, 0
+	s = s.conclude(in, rate, cost)
 	fewer := max(s.Width-max(int(math.Round(gainLess*float64(s.Width))), 1), w.Min)
 	if in.Near && fewer < s.Width && fewer < wanted && !in.Now.Before(g.Again) {
 		g.Trying = fewer
@@ -110,39 +119,53 @@ func (s State) weigh(in Input, w config.Width, hand *Override, wanted int) State
 	return s
 }
 
-// conclude ends the trial that runs, if one does, by what was done. Slots that have brought nothing are taken back whatever the guard says, those
+// conclude ends the trial that runs, if one does, by what was done. Slots that were not worth it are taken back whatever the guard says, those
 // that were needed are given back if it lets things grow.
-func (s State) conclude(in Input, rate float64) State {
+func (s State) conclude(in Input, rate, cost float64) State {
 	g := &s.Gain
 	trying := g.Trying
-	if g.Trying = 0; trying > 0 && g.Rate > 0 {
-		g.Tried = rate / g.Rate
-	}
-	switch {
-	case trying > g.Base && rate < g.Rate*worth(g.Base, trying, 1):
-		s.Width, g.Enough, g.Most, g.Until = g.Base, g.Base, trying, in.Now.Add(g.wait(gainStands))
-		g.Waits++
+	g.Trying = 0
+	if trying == 0 || g.Rate <= 0 {
+		g.Base, g.Of, g.Rate, g.Cost = s.Width, s.Width, rate, cost
 		return s
-	case trying > g.Base:
+	}
+	g.Tried, g.Slower = rate/g.Rate, part(cost, g.Cost)
+	if trying > g.Base {
+		did, took := g.Tried, g.Slower
+		if did < worth(g.Base, trying, took, 1) {
+			s.Width, g.Enough, g.Most, g.Did, g.Took, g.Until = g.Base, g.Base, trying, did, took, in.Now.Add(g.wait(gainStands))
+			g.Waits++
+			return s
+		}
 		if g.Enough > 0 && trying > g.Enough { // they bring something now: what was known is over
 			g.Enough, g.Waits = 0, 0
 		}
-		if g.Again = in.Now; rate >= g.Rate*worth(g.Base, trying, gainSure) {
+		if g.Again = in.Now; did >= worth(g.Base, trying, took, gainSure) {
 			g.Again = in.Now.Add(gainAgain) // fewer did less, and what was known of others is over
 		}
-	case trying > 0 && rate*worth(trying, g.Base, 1) > g.Rate:
-		g.Enough, g.Most, g.Until = trying, g.Base, in.Now.Add(g.wait(gainStands))
-		g.Base = trying // and Rate stays, or trials that follow upon each other would lose a little each
-		return s
-	case trying > 0:
+	} else {
+		did, took := part(g.Rate, rate), part(g.Cost, cost)
+		if rate > 0 && did < worth(trying, g.Base, took, 1) {
+			g.Enough, g.Most, g.Did, g.Took, g.Until = trying, max(g.Of, g.Base), did, took, in.Now.Add(g.wait(gainStands))
+			g.Base = trying // and Rate and Cost stay, or trials that follow upon each other would lose a little each
+			return s
+		}
 		g.Again = in.Now.Add(g.wait(gainMost))
 		if g.Waits++; in.Guard.Zone == guard.Grow {
 			s.Width = g.Base
 			return s
 		}
 	}
-	g.Base, g.Rate = s.Width, rate
+	g.Base, g.Of, g.Rate, g.Cost = s.Width, s.Width, rate, cost
 	return s
+}
+
+// part is a as a part of b; 0: it is not known.
+func part(a, b float64) float64 {
+	if b <= 0 {
+		return 0
+	}
+	return a / b
 }
 
 // planning says whether shops are planned, so that what is done now tells nothing of later.
@@ -153,9 +176,10 @@ func (g Gain) ended(before Gain) bool {
 	return before.Trying > 0 && g.Tried > 0 && g.Tried != before.Tried
 }
 
-// worth is how many times of what some slots do more of them have to do to stay, or to stay without doubt, where sure is gainSure instead of 1.
-func worth(some, more int, sure float64) float64 {
-	return 1 + sure*min(gainWorth, gainShare*(float64(more)/float64(max(some, 1))-1))
+// worth is how many times of what some slots do more of them have to do to stay, where the servers took so many times as long for a row of theirs. Sure is 1,
+// or gainSure for what leaves no doubt.
+func worth(some, more int, took, sure float64) float64 {
+	return 1 + sure*min(gainWorth, gainShare*(float64(more)/float64(max(some, 1))-1)) + gainHarm*max(took-1, 0)
 }
 
 // since is when something began that is so or not: now, if it was not so before, or the clock has been put back.
@@ -197,7 +221,7 @@ func (s State) grow(target int, now time.Time) (State, string) {
 // at begins a count where the width is another now.
 func (g Gain) at(width int, now time.Time) Gain {
 	if g.Width != width {
-		g.Width, g.Since, g.Done, g.For = width, now, 0, 0
+		g.Width, g.Since, g.Done, g.Spent, g.For = width, now, 0, 0, 0
 		if g.Trying == 0 && g.Base != width {
 			g.Base = 0
 		}

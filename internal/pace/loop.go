@@ -51,6 +51,7 @@ func Listen(ctx context.Context, w *guard.Watch) {
 type Felt struct {
 	Alone    []string // sources that nobody else reads, in order
 	Done     float64  // what was read since the last look, in bytes of keys and values and something for each row
+	Spent    float64  // seconds that the servers took for that
 	Planning bool     // shops were planned since then
 }
 
@@ -75,9 +76,7 @@ type Loop struct {
 	late   map[string]doubt // by run, of those that were expected to be late
 	pods   []string         // that lived at the last decision
 	hand   *Override        // what somebody had set at the last decision
-	alone  []string         // sources that nobody else reads
-	done   float64          // Felt.Done since the last decision
-	plans  bool             // Felt.Planning since then
+	felt   Felt             // since the last decision
 	at     time.Time        // of it, by the ledger's clock
 	lost   bool             // it was not published
 }
@@ -118,15 +117,15 @@ func (l *Loop) Run(ctx context.Context) {
 // feel looks at the signals between two decisions, and says whether the next one is due: the work is to stop, or may go on,
 // somebody begins or ends to read a source, or has set the width by hand.
 func (l *Loop) feel(ctx context.Context) bool {
-	was := l.alone
+	was := l.felt.Alone
 	if l.Feel != nil {
 		ctx, cancel := context.WithTimeout(ctx, guard.ReadTime)
 		defer cancel()
 		felt := l.Feel(ctx, l.pods)
-		l.alone, l.done, l.plans = felt.Alone, l.done+felt.Done, l.plans || felt.Planning
+		l.felt = Felt{Alone: felt.Alone, Done: l.felt.Done + felt.Done, Spent: l.felt.Spent + felt.Spent, Planning: l.felt.Planning || felt.Planning}
 	}
 	stop := guard.Worst(l.Watch.Judge(time.Now())).Zone == guard.Stop
-	return stop != l.state.Stopped || !slices.Equal(was, l.alone) || l.steered(ctx)
+	return stop != l.state.Stopped || !slices.Equal(was, l.felt.Alone) || l.steered(ctx)
 }
 
 // steered says whether somebody has set the width, or set it free, since the last decision.
@@ -185,7 +184,8 @@ func (l *Loop) Once(ctx context.Context) error {
 	l.pods, l.hand = pods, in.Override
 	verdicts := l.Watch.Judge(time.Now())
 	in.Guard, in.Busy, in.Near = guard.Worst(verdicts), guard.OfPods(verdicts), guard.NearOfPods(verdicts)
-	in.Done, in.Planning, l.done, l.plans = l.done, l.plans, 0, false
+	in.Done, in.Spent, in.Planning = l.felt.Done, l.felt.Spent, l.felt.Planning
+	l.felt = Felt{Alone: l.felt.Alone}
 	if !l.at.IsZero() && l.Feel != nil {
 		in.For = max(in.Now.Sub(l.at), 0)
 	}
@@ -200,7 +200,7 @@ func (l *Loop) Once(ctx context.Context) error {
 		l.Log.InfoContext(ctx, "width", "slots", r.Width, "was", was, "pods", len(pods), "reason", r.Reason)
 	}
 	if now := l.state.Gain; now.ended(gain) {
-		l.Log.InfoContext(ctx, "slots were tried", "slots", gain.Trying, "instead_of", gain.Base, "did_as_much", now.Tried)
+		l.Log.InfoContext(ctx, "slots were tried", "slots", gain.Trying, "instead_of", gain.Base, "did_as_much", now.Tried, "row_took_as_long", now.Slower)
 	}
 	l.tell(ctx, in, r)
 	if (l.looks+1)%keepEvery == 0 {
@@ -209,7 +209,7 @@ func (l *Loop) Once(ctx context.Context) error {
 		}
 	}
 	err = l.Channel.Publish(ctx, Published{
-		Term: l.term, Leader: l.Self, At: in.Now, Pods: pods, Result: r, Demand: in.Demand, State: l.state, Guard: verdicts, Override: in.Override, Alone: l.alone,
+		Term: l.term, Leader: l.Self, At: in.Now, Pods: pods, Result: r, Demand: in.Demand, State: l.state, Guard: verdicts, Override: in.Override, Alone: l.felt.Alone,
 	})
 	l.lost = err != nil
 	if l.looks++; err == nil && l.looks%planTicks == 1 {

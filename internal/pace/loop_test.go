@@ -381,10 +381,10 @@ func TestTheLeaderTakesSlotsBackThatBringNothing(t *testing.T) {
 		if c.published != nil {
 			width = c.published.Result.Width
 		}
-		return Felt{Done: 1e6 * float64(min(width, 2))}
+		return Felt{Done: 1e6 * float64(min(width, 2)), Spent: float64(width)}
 	}
 	tried := false
-	for c.published == nil || !strings.Contains(c.published.Result.Reason, "2 do almost as much as 3 did") {
+	for c.published == nil || !strings.Contains(c.published.Result.Reason, "3 did 1.00 times what 2 did and a row took the servers 1.50 times as long") {
 		require.Less(t, c.now, evening().now.Add(10*time.Minute))
 		l.Watch.Observe("pods_busy", 6, time.Now())
 		for range Tick / feelEvery {

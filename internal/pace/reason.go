@@ -43,7 +43,7 @@ func reason(s State, in Input, r Result, hand *Override, why string) string {
 	case r.Bound && r.Binds == BindsGuard:
 		text = fmt.Sprintf("%d is what the servers bore, %d wanted (%s); more is tried when all has been well for a while", r.Width, r.Wanted, need)
 	case r.Bound && r.Binds == BindsPods && r.Ceiling == s.Gain.ceiling(in.Now):
-		text = fmt.Sprintf("%d do almost as much as %d did, %d wanted (%s): the pods or their cache have all they can do", r.Width, s.Gain.Most, r.Wanted, need)
+		text = fmt.Sprintf("%d, %d wanted (%s): %s", r.Width, r.Wanted, need, s.Gain.outcome())
 	case r.Bound && r.Binds == BindsPods && in.Busy != "":
 		text = fmt.Sprintf("%d is what %d pods carry, %d wanted (%s): %s", r.Width, max(in.Pods, 1), r.Wanted, need, in.Busy)
 	case r.Bound && r.Binds == BindsPods:
@@ -64,5 +64,14 @@ func (s State) asked(now time.Time) string {
 	if s.Gain.busy(now) {
 		return "the pods are busy"
 	}
-	return fmt.Sprintf("%d did hardly more than %d", s.Gain.Most, s.Gain.Enough)
+	return s.Gain.outcome()
+}
+
+// outcome says why more slots than Enough were not worth it.
+func (g Gain) outcome() string {
+	text := fmt.Sprintf("%d did %.2f times what %d did", g.Most, g.Did, g.Enough)
+	if g.Took > 0 {
+		text += fmt.Sprintf(" and a row took the servers %.2f times as long", g.Took)
+	}
+	return text + ", which was not worth it"
 }

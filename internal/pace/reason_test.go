@@ -50,6 +50,15 @@ func (d decision) more(n []int) bool {
 	return n[0] > n[1] && n[1] == d.state.Gain.Base && n[1] < d.target() && n[2] == d.r.Wanted && d.hand == nil && (begun || d.gain.Trying == n[0] && d.was == n[0])
 }
 
+// outcome is what a reason says of slots that were not worth it: how many, and instead of how many.
+const outcome = `(\d+) did [0-9.]+ times what (\d+) did(?: and a row took the servers [0-9.]+ times as long)?, which was not worth it`
+
+// outcome says whether it is so.
+func (d decision) outcome(n []int) bool {
+	g := d.state.Gain
+	return n[0] == g.Most && n[1] == g.Enough && n[0] > n[1] && n[1] > 0 && g.Did < worth(n[1], n[0], g.Took, 1) && strings.Contains(d.r.Reason, g.outcome())
+}
+
 // counts says whether a width stands that has not been counted before, or cannot be while shops are planned, and could grow.
 func (d decision) counts(n []int) bool {
 	known := !d.plans && d.gain.Trying == 0 && d.gain.Width == n[0] && d.gain.Base == n[0] && d.state.Gain.Base == n[0]
@@ -108,8 +117,8 @@ var claims = []struct {
 	{regexp.MustCompile(`^(\d+) for a moment, to see whether they do more than (\d+), (\d+) wanted \(.*\): the pods are busy$`), func(d decision, n []int) bool {
 		return d.more(n) && d.busy
 	}},
-	{regexp.MustCompile(`^(\d+) for a moment, to see whether they do more than (\d+), (\d+) wanted \(.*\): (\d+) did hardly more than (\d+)$`), func(d decision, n []int) bool {
-		return d.more(n) && n[3] == d.state.Gain.Most && n[4] == d.state.Gain.Enough && n[3] > n[4] && n[4] > 0 && n[4] <= n[1] && !d.in.Now.Before(d.state.Gain.Until)
+	{regexp.MustCompile(`^(\d+) for a moment, to see whether they do more than (\d+), (\d+) wanted \(.*\): ` + outcome + `$`), func(d decision, n []int) bool {
+		return d.more(n[:3]) && d.outcome(n[3:]) && n[4] <= n[1] && !d.in.Now.Before(d.state.Gain.Until)
 	}},
 	{regexp.MustCompile(`^(\d+) for now, (\d+) wanted \(.*\): the pods are busy, and what (\d+) do is counted before more are tried$`), func(d decision, n []int) bool {
 		return d.counts(n) && d.busy && !d.plans
@@ -117,13 +126,11 @@ var claims = []struct {
 	{regexp.MustCompile(`^(\d+) for now, (\d+) wanted \(.*\): .*, and what (\d+) do is counted before more are tried, when no shops are planned$`), func(d decision, n []int) bool {
 		return d.counts(n) && d.plans
 	}},
-	{regexp.MustCompile(`^(\d+) for now, (\d+) wanted \(.*\): (\d+) did hardly more than (\d+), and what (\d+) do is counted before more are tried$`), func(d decision, n []int) bool {
-		g := d.state.Gain
-		return d.counts([]int{n[0], n[1], n[4]}) && !d.plans && n[2] == g.Most && n[3] == g.Enough && n[2] > n[3] && n[3] > 0 && n[3] <= n[0] && !d.in.Now.Before(g.Until)
+	{regexp.MustCompile(`^(\d+) for now, (\d+) wanted \(.*\): ` + outcome + `, and what (\d+) do is counted before more are tried$`), func(d decision, n []int) bool {
+		return d.counts([]int{n[0], n[1], n[4]}) && !d.plans && d.outcome(n[2:]) && n[3] <= n[0] && !d.in.Now.Before(d.state.Gain.Until)
 	}},
-	{regexp.MustCompile(`^(\d+) do almost as much as (\d+) did, (\d+) wanted \(.*\): the pods or their cache have all they can do`), func(d decision, n []int) bool {
-		g := d.state.Gain
-		return n[0] == g.Enough && n[1] == g.Most && n[1] > n[0] && n[0] == d.r.Ceiling && n[2] == d.r.Wanted && n[2] > n[0] && d.hand == nil && d.in.Now.Before(g.Until)
+	{regexp.MustCompile(`^(\d+), (\d+) wanted \(.*\): ` + outcome + `$`), func(d decision, n []int) bool {
+		return d.outcome(n[2:]) && n[0] == n[3] && n[0] == d.r.Ceiling && n[1] == d.r.Wanted && n[1] > n[0] && d.hand == nil && d.in.Now.Before(d.state.Gain.Until)
 	}},
 	{regexp.MustCompile(`^(\d+) is what (\d+) pods carry, (\d+) wanted \(.*\): pods_busy 9 >= 8`), func(d decision, n []int) bool {
 		most := n[1] * max(d.in.Bounds.MaxPerPod, 1)
@@ -186,6 +193,7 @@ func TestEveryReasonIsTrue(t *testing.T) {
 			case 10:
 				l.input.Near, l.input.For, l.input.Unheard = rapid.Bool().Draw(t, "near"), Tick, rapid.IntRange(0, 9).Draw(t, "unheard") == 0
 				l.input.Done = rapid.SampledFrom([]float64{0, 1, 1, 5}).Draw(t, "done")
+				l.input.Spent = l.input.Done * rapid.SampledFrom([]float64{0, 1, 1, 3}).Draw(t, "spent")
 			case 9:
 				l.input.Busy = rapid.SampledFrom([]string{"", "pods_busy 9 >= 8"}).Draw(t, "busy")
 			case 13:

@@ -35,6 +35,7 @@ type Input struct {
 	Busy     string        // why the pods should not get more to do; "": they may
 	Near     bool          // they come near to that
 	Done     float64       // Felt.Done since the last decision
+	Spent    float64       // Felt.Spent since then
 	For      time.Duration // since it; 0: what was done is not known
 	Planning bool          // shops were planned since the last decision
 	Unheard  bool          // the last decision did not reach the pods: what was done is not its doing
