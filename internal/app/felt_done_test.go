@@ -1,7 +1,6 @@
 package app
 
 import (
-	"runtime"
 	"testing"
 	"time"
 
@@ -59,7 +58,6 @@ func TestTheLeaderHearsWhatPodsHaveDoneAndHowBusyTheyAre(t *testing.T) {
 	require.InDelta(t, 5000+100*rowBytes, heard(), 0)
 	require.True(t, guard.NearOfPods(a.feelings.Judge(time.Now())))
 	require.Empty(t, guard.OfPods(a.feelings.Judge(time.Now())))
-	require.Equal(t, runtime.GOOS == "linux", a.feelings.Has("pods_cpu"))
 
 	planning := func() bool {
 		require.NoError(t, f.tell(t.Context()))
