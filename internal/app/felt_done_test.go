@@ -73,7 +73,8 @@ func TestSmallPagesCountAsDoneToo(t *testing.T) {
 	t.Parallel()
 	f := felt{app: &App{}}
 	f.page(load.PageRead{Dataset: "users", Rows: 2, Bytes: 100, Time: time.Millisecond, Had: time.Millisecond}, 0)
-	f.page(load.PageRead{Dataset: "users", Rows: 100, Bytes: 5000, Time: time.Millisecond, Had: time.Millisecond}, 0)
+	f.page(load.PageRead{Dataset: "users", Rows: 100, Bytes: 5000, Time: time.Millisecond, Had: time.Millisecond}, 200*time.Microsecond)
 	require.EqualValues(t, 5100+102*rowBytes, f.tally.Done)
+	require.Equal(t, 1800*time.Microsecond, f.tally.Spent)
 	require.Len(t, f.pages["users"], 1)
 }

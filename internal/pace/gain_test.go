@@ -130,6 +130,10 @@ func TestGrowthThatBringsRowsGoesOn(t *testing.T) {
 		require.Equal(t, map[int]int{w: count}, f.widths)
 	}
 	f = newField(1000)
+	f.input.Spent = 2
+	f.run(count + 1)
+	require.InDelta(t, 1e-6, f.state.Gain.Cost, 1e-9, "2 s for 2 MB, at each of the decisions")
+	f = newField(1000)
 	f.noise = 0.1
 	f.run(60)
 	require.Equal(t, 40, f.last.Width, "two minutes")

@@ -395,6 +395,7 @@ func TestTheLeaderTakesSlotsBackThatBringNothing(t *testing.T) {
 	}
 	require.True(t, tried)
 	require.Equal(t, 2, c.published.Result.Width)
+	require.InDelta(t, 1e-6, c.published.State.Gain.Cost, 1e-9)
 
 	next := newLoop(c)
 	next.Watch.Add(guard.PodsBusy(8), nil)
