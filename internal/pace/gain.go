@@ -52,9 +52,9 @@ type Gain struct {
 	Until  time.Time `json:"until"`  // when more than Enough are tried again
 	Trying int       `json:"trying"` // slots of the trial that runs; 0: none does
 	Base   int       `json:"base"`   // slots of which it is known what they do, which were before those of the trial; 0: it is not known
-	Rate   float64   `json:"rate"`   // what they did, or Of, those before the first of several trials of fewer, in bytes a second
+	Rate   float64   `json:"rate"`   // what they did, or those before the first of several trials of fewer, in bytes a second
 	Cost   float64   `json:"cost"`   // what the servers took for it, in seconds a byte; 0: it is not known
-	Of     int       `json:"of"`
+	Of     int       `json:"of"`     // slots that did Rate
 	Tried  float64   `json:"tried"`  // what those of the last trial did that came to its end, as a part of Rate
 	Slower float64   `json:"slower"` // what the servers took for a row of theirs, as a part of Cost; 0: it is not known
 	Again  time.Time `json:"again"`  // fewer are not tried before
