@@ -286,6 +286,9 @@ func newBench(t *testing.T) *bench {
 }
 
 // pin gives the database half of the cores, and all else the others: pods are other machines in production, and know how many processors theirs have.
+// Pods, cache and ledger are equals there. While pods came after the cache they had no part of a processor as long as it was at work on a page, did
+// not ask for rows meanwhile, and waited for each read afterwards: 7 to 9 % of the processor idled with pages of 230 rows, for 3 to 6 % as equals, and 2 %
+// with pages of 5,000 either way.
 func (b *bench) pin() {
 	b.t.Setenv("GOMAXPROCS", strconv.Itoa(max(runtime.NumCPU()-firstElse, 1)))
 	b.taskset(fmt.Sprintf("0-%d", firstElse-1), b.mysqlPID(b.source))
@@ -377,7 +380,6 @@ func (b *bench) cell(name string, width, page int, part float64, surging bool) r
 		if *benchPin {
 			b.taskset(elsewhere, strconv.Itoa(p.cmd.Process.Pid))
 		}
-		renice(b.t, p.cmd.Process.Pid, -5) // less urgent than the live load, which comes from other machines in production
 		pods = append(pods, p)
 	}
 	if width == 0 {

@@ -26,6 +26,7 @@ func newTestPages(t *testing.T, change func(*config.Policy)) (p *pages, zone *gu
 	t.Helper()
 	cfg := config.Defaults()
 	cfg.Fill()
+	cfg.Policy.PageTime, cfg.Policy.PageRowsMin = 250*time.Microsecond, 200 // whatever the defaults are
 	a := &App{cfg: cfg, log: slog.New(slog.DiscardHandler), reg: prometheus.NewRegistry()}
 	change(&a.cfg.Policy)
 	p, zone = a.newPages(nil), new(guard.Zone)

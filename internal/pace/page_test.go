@@ -13,6 +13,12 @@ import (
 	"github.com/prewarm-go/prewarm/internal/guard"
 )
 
+// The tests' own target, whatever the default is.
+var (
+	within     = Pages{Target: 250 * time.Microsecond}
+	whileAlone = Pages{Target: within.Target, Alone: 500}
+)
+
 // pages runs the law on a server with a fixed cost.
 func pages(p Pager, n int, fixed, perRow, trip time.Duration, size int, z guard.Zone, l Pages) (Pager, string) {
 	var why string
@@ -37,7 +43,7 @@ func TestPagesSettleAtTheTargetTime(t *testing.T) {
 		"rows that cost a lot":  {500, 50_000, 0, 50},
 		"rows that cost little": {500, 10, 0, 5000},
 	} {
-		p, why := pages(Pager{}.First(c.first, Pages{}), 60, 0, c.perRow, c.trip, 100, guard.Grow, Pages{})
+		p, why := pages(Pager{}.First(c.first, within), 60, 0, c.perRow, c.trip, 100, guard.Grow, within)
 		require.InDelta(t, c.want, p.Rows, 0.02*float64(c.want), "%s: %s", name, why)
 		require.NotEmpty(t, why)
 	}
@@ -45,42 +51,42 @@ func TestPagesSettleAtTheTargetTime(t *testing.T) {
 
 func TestPagesGrowGentlyAndShrinkAtOnce(t *testing.T) {
 	t.Parallel()
-	p, _ := pages(Pager{}.First(100, Pages{}), 1, 0, 500, 0, 100, guard.Grow, Pages{})
+	p, _ := pages(Pager{}.First(100, within), 1, 0, 500, 0, 100, guard.Grow, within)
 	require.Equal(t, 125, p.Rows)
-	held, why := pages(p, 20, 0, 500, 0, 100, guard.Hold, Pages{})
+	held, why := pages(p, 20, 0, 500, 0, 100, guard.Hold, within)
 	require.Equal(t, 125, held.Rows)
 	require.Equal(t, "125 rows: the guard says hold", why)
-	p, _ = pages(p, 50, 0, 500, 0, 100, guard.Grow, Pages{})
+	p, _ = pages(p, 50, 0, 500, 0, 100, guard.Grow, within)
 	require.Equal(t, 500, p.Rows)
-	slow, why := pages(p, 1, 0, 3000, 0, 100, guard.Grow, Pages{})
+	slow, why := pages(p, 1, 0, 3000, 0, 100, guard.Grow, within)
 	require.Equal(t, 250, slow.Rows)
 	require.Contains(t, why, "5 times the target")
-	slow, _ = pages(slow, 5, 0, 3000, 0, 100, guard.Shrink, Pages{})
+	slow, _ = pages(slow, 5, 0, 3000, 0, 100, guard.Shrink, within)
 	require.LessOrEqual(t, slow.Rows, 84, "five pages later the median says so")
 }
 
 func TestPagesDoNotShrinkBelowTheirStartWhileNobodyElseReads(t *testing.T) {
 	t.Parallel()
 	const dear = 50 * time.Microsecond // a row
-	alone, why := pages(Pager{}.First(500, Pages{}), 20, 0, dear, 0, 100, guard.Hold, Pages{Alone: 500})
+	alone, why := pages(Pager{}.First(500, within), 20, 0, dear, 0, 100, guard.Hold, whileAlone)
 	require.Equal(t, 500, alone.Rows)
 	require.Equal(t, "500 rows: nobody else reads the source", why)
-	crowded, _ := pages(alone, 1, 0, dear, 0, 100, guard.Hold, Pages{})
+	crowded, _ := pages(alone, 1, 0, dear, 0, 100, guard.Hold, within)
 	require.Equal(t, 50, crowded.Rows, "at once when somebody does: it is known what fits")
-	grown, why := pages(alone, 20, 0, 5*time.Microsecond, 0, 100, guard.Hold, Pages{Alone: 500})
+	grown, why := pages(alone, 20, 0, 5*time.Microsecond, 0, 100, guard.Hold, whileAlone)
 	require.InDelta(t, 2000, grown.Rows, 1)
 	require.Contains(t, why, " rows take 10ms, as nobody else reads the source")
-	grown, _ = pages(grown, 1, 0, 5*time.Microsecond, 0, 100, guard.Hold, Pages{})
+	grown, _ = pages(grown, 1, 0, 5*time.Microsecond, 0, 100, guard.Hold, within)
 	require.InDelta(t, 50, grown.Rows, 1, "at once when somebody does")
-	again, _ := pages(crowded, 1, 0, dear, 0, 100, guard.Hold, Pages{Alone: 500})
+	again, _ := pages(crowded, 1, 0, dear, 0, 100, guard.Hold, whileAlone)
 	require.Equal(t, 500, again.Rows)
-	large, _ := pages(again, 1, 0, dear, 0, 100_000, guard.Grow, Pages{Alone: 500, Bytes: 1 << 20})
+	large, _ := pages(again, 1, 0, dear, 0, 100_000, guard.Grow, Pages{Target: within.Target, Alone: 500, Bytes: 1 << 20})
 	require.Equal(t, 10, large.Rows, "bytes bound it all the same")
 }
 
 func TestAPageEndsAtItsBytes(t *testing.T) {
 	t.Parallel()
-	l := Pages{Bytes: 1 << 20, Max: 100_000}
+	l := Pages{Target: within.Target, Bytes: 1 << 20, Max: 100_000}
 	p, why := pages(Pager{}.First(50, l), 80, 0, 10, 0, 10_000, guard.Grow, l)
 	require.Equal(t, 104, p.Rows)
 	require.Equal(t, "104 rows: 1048576 bytes", why)
@@ -90,11 +96,11 @@ func TestAPageEndsAtItsBytes(t *testing.T) {
 
 func TestAShortPageSaysLittle(t *testing.T) {
 	t.Parallel()
-	p, _ := pages(Pager{}.First(500, Pages{}), 30, 0, 1000, 0, 100, guard.Grow, Pages{})
-	next, why := p.Next(Page{Rows: 3, Bytes: 300, Time: 300 * time.Microsecond}, guard.Grow, Pages{})
+	p, _ := pages(Pager{}.First(500, within), 30, 0, 1000, 0, 100, guard.Grow, within)
+	next, why := p.Next(Page{Rows: 3, Bytes: 300, Time: 300 * time.Microsecond}, guard.Grow, within)
 	require.Equal(t, p.Rows, next.Rows)
 	require.Equal(t, "a short page says little", why)
-	next, _ = p.Next(Page{}, guard.Grow, Pages{})
+	next, _ = p.Next(Page{}, guard.Grow, within)
 	require.Equal(t, p, next)
 }
 
