@@ -396,7 +396,7 @@ func (b *bench) cell(name string, width, page int, part float64, surging bool) r
 	}
 	b.live.take()
 	deadlines := b.evening(all, b.speed*part)
-	r, why := result{cell: cell{Name: name}}, b.timeline(pods[0])
+	r, why := result{cell: cell{Name: name}}, b.timeline(pods)
 	for settled, end := time.Now(), warmUp; time.Since(settled) < end; {
 		time.Sleep(500 * time.Millisecond)
 		why.look()
@@ -507,7 +507,7 @@ func (b *bench) surge(pods []*pod) *surge {
 	s.Before = rate()
 	b.live.take()
 	b.live.rate.Store(2 * *benchRate)
-	began, why := time.Now(), b.timeline(pods[0])
+	began, why := time.Now(), b.timeline(pods)
 	var during []float64
 	for time.Since(began) < crowd {
 		time.Sleep(step)
@@ -538,17 +538,23 @@ func (b *bench) surge(pods []*pod) *surge {
 // timeline is the reasons for the width as they come.
 type timeline struct {
 	b     *bench
-	of    *pod
+	of    []*pod
 	began time.Time
 	last  string
 	said  []string
 }
 
-func (b *bench) timeline(of *pod) *timeline { return &timeline{b: b, of: of, began: time.Now()} }
+func (b *bench) timeline(of []*pod) *timeline { return &timeline{b: b, of: of, began: time.Now()} }
 
-// look notes a reason that is new, and says what the width and the rows of a page are.
+// look notes a reason that is new, and says what the width and the rows of a page are: in the pod where they are fewest, as one that had no slot has those
+// of a first page, or none.
 func (l *timeline) look() (width, rows float64) {
-	width, rows, reason := l.b.width(l.of)
+	width, rows, reason := l.b.width(l.of[0])
+	for _, p := range l.of[1:] {
+		if _, r, _ := l.b.width(p); r > 0 && (rows == 0 || r < rows) {
+			rows = r
+		}
+	}
 	if reason != l.last {
 		l.last = reason
 		l.said = append(l.said, fmt.Sprintf("%.1fs %s", time.Since(l.began).Seconds(), reason))
