@@ -84,7 +84,7 @@ type Policy struct {
 	Lease        time.Duration `yaml:"lease"`                   // of a shop; default 5m
 	PageRows     int           `yaml:"page_rows"`               // of the first page; then PageTime decides; default 500
 	PageTime     time.Duration `yaml:"page_time"`               // that the reading of a page should take of the server's time; default 0.2ms
-	PageRowsMin  int           `yaml:"page_rows_min"`           // a page never has fewer, unless PageRows or PageRowsMax is lower; default 150: smaller ones cost speed and spare the live load little
+	PageRowsMin  int           `yaml:"page_rows_min"`           // a page never has fewer, unless PageRows or PageRowsMax is lower; default 150: smaller ones cost speed
 	PageRowsMax  int           `yaml:"page_rows_max"`           // a page never has more, unless PageRows is more; default 5000, or PageRows if that is set to another size than its default
 	PageBytes    int           `yaml:"page_bytes"`              // a page ends early at this many bytes; default 4 MiB
 	UnitRows     int           `yaml:"unit_rows"`               // about this many rows a unit; default 10000

@@ -13,8 +13,8 @@ import (
 // width: pages of half a millisecond held its p99 at 1.4 times idle at full speed, pages of 10,000 rows took it to 9 times
 // at width 1. So the time is given and the rows follow. A read that meets a page on its processor waits for the rest of it, so that the p99
 // is about the idle one and a page, with one slot: of 0.4 ms idle pages of 100, 200, 300, 450 and 5,000 rows made 0.5, 0.6, 0.7, 0.9 and 1.9 ms (medians of
-// three looks each, in turn), at 0.63, 0.73, 0.87, 0.81 and 1 of the speed. Since reads are overlapped with encoding 180 rows (0.2 ms) cost as much as 230 (0.25 ms) for
-// each row, 1.14 times what 5,000 do, and made 1.1 to 1.3 for 1.4 to 1.9 times idle (three looks each, in turn). A statement by itself costs a MariaDB 0.09 ms of processor time, of which
+// three looks each, in turn), at 0.63, 0.73, 0.87, 0.81 and 1 of the speed. Since rows are read while others are encoded 158 to 176 rows (0.2 ms) cost as much as 217 to 233 (0.25 ms)
+// for each row, some 1.14 times what 5,000 do, and made 1.1 to 1.3 for 1.4 to 1.9 times idle (three looks each, in turn). A statement by itself costs a MariaDB 0.09 ms of processor time, of which
 // it needs half for a SELECT 1 too, and each of these rows 0.9 µs.
 type Pages struct {
 	Target time.Duration // server time of a page; default 0.2ms
