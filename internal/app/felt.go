@@ -31,14 +31,23 @@ const (
 )
 
 // feltReport is what a pod's own work tells of the servers, as it stands on the queue's Redis under FeltKey. Nothing in it is a
-// time: pods' clocks differ.
+// time: pods' clocks differ. How old it is is known of how much longer it can be read.
 type feltReport struct {
 	Pages map[string]float64 `json:"pages,omitempty"` // seconds per row by dataset and where it is read (load.At), the lower quartile since the last report
 	Reads map[string]int64   `json:"reads"`           // statements sent so far, by source or replica
+	Rates map[string]float64 `json:"rates,omitempty"` // of them, a second since the last report
 	Busy  float64            `json:"busy,omitempty"`  // guard.Busy.Times since the last report
 	CPU   float64            `json:"cpu,omitempty"`   // cpu.Use.Share since then, if a page was read
 	tally
 	Plans bool `json:"plans,omitempty"` // indexes were walked along for plans since the last report
+
+	made time.Time // when it was made, by the clock of the pod that reads it
+}
+
+// reads is how many statements the pod has sent to a server by now. It reports every feltEvery, and its work goes on meanwhile; a pod that
+// has not reported for twice as long may do nothing.
+func (r feltReport) reads(name string, now time.Time) float64 {
+	return float64(r.Reads[name]) + r.Rates[name]*min(max(now.Sub(r.made), 0), 2*feltEvery).Seconds()
 }
 
 // tally is what a pod has read since it started.
@@ -58,6 +67,8 @@ type felt struct {
 	reads  map[string]guard.Reads
 	tally  tally            // this pod's
 	plans  bool             // feltReport.Plans
+	sent   map[string]int64 // feltReport.Reads of the last report
+	told   time.Time        // when it was made
 	seen   map[string]tally // the pods', when they were last looked at
 	looked time.Time        // when
 }
@@ -115,7 +126,7 @@ func (f *felt) report() feltReport {
 	used := f.cpu.Share()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := feltReport{Pages: map[string]float64{}, Reads: map[string]int64{}, tally: f.tally, Plans: f.plans}
+	r := feltReport{Pages: map[string]float64{}, Reads: map[string]int64{}, Rates: map[string]float64{}, tally: f.tally, Plans: f.plans}
 	for dataset, times := range f.pages {
 		r.Pages[dataset] = quick(times)
 	}
@@ -124,9 +135,14 @@ func (f *felt) report() feltReport {
 		r.CPU = used
 	}
 	f.pages, f.busy, f.plans = nil, guard.Busy{}, false
+	now := time.Now()
 	for name, server := range f.app.servers() {
 		r.Reads[name] = f.ours(name, server)
+		if was, known := f.sent[name]; known {
+			r.Rates[name] = float64(r.Reads[name]-was) / max(now.Sub(f.told), time.Millisecond).Seconds()
+		}
 	}
+	f.sent, f.told = r.Reads, now
 	return r
 }
 
@@ -218,24 +234,25 @@ func (f *felt) crowd(ctx context.Context, name string, server *source.Source, re
 	if !f.app.feelings.Has(g.Name) {
 		return false // it is off, or was left out at the start: the server does not count
 	}
-	ours := f.ours(name, server) // this pod's, to the moment
+	ours := float64(f.ours(name, server)) // this pod's, to the moment
 	all, err := guard.ReadSelects(ctx, server.DB())
 	if err != nil {
 		f.app.feelings.Fail(g.Name, err)
 		return false
 	}
+	now := time.Now()
 	for _, r := range reports {
-		ours += r.Reads[name]
+		ours += r.reads(name, now)
 	}
 	f.mu.Lock()
 	if f.reads == nil {
 		f.reads = map[string]guard.Reads{}
 	}
-	next, ratio, ok := f.reads[name].Next(time.Now(), all, float64(ours))
+	next, ratio, ok := f.reads[name].Next(now, all, ours)
 	f.reads[name] = next
 	f.mu.Unlock()
 	if ok {
-		f.app.feelings.Observe(g.Name, ratio, time.Now())
+		f.app.feelings.Observe(g.Name, ratio, now)
 	}
 	return next.Alone()
 }
@@ -243,12 +260,15 @@ func (f *felt) crowd(ctx context.Context, name string, server *source.Source, re
 // reports are those of the pods that live, as far as they can be read.
 func (f *felt) reports(ctx context.Context, pods []string) map[string]feltReport {
 	var answers []*redis.StringCmd
+	var left []*redis.DurationCmd
 	_, _ = f.app.queueDB.Pipelined(ctx, func(p redis.Pipeliner) error { // each answer has its own error
 		for _, pod := range pods {
 			answers = append(answers, p.Get(ctx, redisconn.FeltKey(pod)))
+			left = append(left, p.PTTL(ctx, redisconn.FeltKey(pod)))
 		}
 		return nil
 	})
+	now := time.Now()
 	reports := make(map[string]feltReport, len(pods))
 	for i, answer := range answers {
 		var r feltReport
@@ -256,8 +276,12 @@ func (f *felt) reports(ctx context.Context, pods []string) map[string]feltReport
 		if err != nil || json.Unmarshal(text, &r) != nil {
 			continue
 		}
+		r.made = now
+		if left := left[i].Val(); left > 0 {
+			r.made = now.Add(left - feltFor)
+		}
 		if pods[i] == f.app.id {
-			r.Reads = nil // it is counted to the moment
+			r.Reads, r.Rates = nil, nil // it is counted to the moment
 		}
 		reports[pods[i]] = r
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/prewarm-go/prewarm/internal/cpu"
 	"github.com/prewarm-go/prewarm/internal/guard"
 	"github.com/prewarm-go/prewarm/internal/load"
+	"github.com/prewarm-go/prewarm/internal/redisconn"
 	"github.com/prewarm-go/prewarm/internal/testenv"
 )
 
@@ -77,4 +79,50 @@ func TestSmallPagesCountAsDoneToo(t *testing.T) {
 	require.EqualValues(t, 5100+102*rowBytes, f.tally.Done)
 	require.Equal(t, 1800*time.Microsecond, f.tally.Spent)
 	require.Len(t, f.pages["users"], 1)
+}
+
+// Reports and looks are both made every feltEvery and neither in time: now and then two reports come between two looks, and then none.
+func TestReadsSinceAPodsReportAreNotTakenForOthers(t *testing.T) {
+	t.Parallel()
+	const own, others = 2000.0, 1500.0
+	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // repeatable
+	began := time.Now()
+	report := func(at time.Time) feltReport {
+		return feltReport{made: at, Reads: map[string]int64{"main": int64(own * at.Sub(began).Seconds())}, Rates: map[string]float64{"main": own}}
+	}
+	var reads guard.Reads
+	last := report(began)
+	for n := range 1000 {
+		now := began.Add(time.Duration(n+1)*feltEvery + time.Duration(random.IntN(100))*time.Millisecond)
+		if next := last.made.Add(feltEvery + time.Duration(random.IntN(3))*time.Millisecond); !next.After(now) {
+			last = report(next)
+		}
+		next, ratio, ok := reads.Next(now, (own+others)*now.Sub(began).Seconds(), last.reads("main", now))
+		if reads = next; ok {
+			require.InDelta(t, 1, ratio, 0.01, n)
+		}
+	}
+	frozen := report(began)
+	require.InDelta(t, own*2*feltEvery.Seconds(), frozen.reads("main", began.Add(time.Hour)), 0, "of a pod that has not reported for long nothing more is known")
+	require.Zero(t, frozen.reads("main", began.Add(-time.Second)))
+	frozen.Rates = nil
+	require.Zero(t, frozen.reads("main", began.Add(time.Second)), "a pod of an older release")
+}
+
+func TestTheAgeOfAReportIsKnownWithoutThePodsClock(t *testing.T) {
+	t.Parallel()
+	opts, err := redis.ParseURL(testenv.Redis(t).URL)
+	require.NoError(t, err)
+	client := redis.NewClient(opts)
+	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	const age = 1200 * time.Millisecond
+	require.NoError(t, client.Set(t.Context(), redisconn.FeltKey("b"), `{"reads": {"main": 5}}`, feltFor-age).Err())
+	require.NoError(t, client.Set(t.Context(), redisconn.FeltKey("for ever"), `{"reads": {"main": 7}}`, 0).Err())
+	asked := time.Now()
+	f := felt{app: &App{id: "a", queueDB: client}}
+	reports := f.reports(t.Context(), []string{"a", "b", "for ever"})
+	heard := time.Now()
+	require.NotContains(t, reports, "a")
+	require.WithinRange(t, reports["b"].made, asked.Add(-age-time.Second), heard.Add(-age).Add(time.Millisecond))
+	require.WithinRange(t, reports["for ever"].made, asked, heard)
 }

@@ -85,7 +85,7 @@ type benchFigures struct {
 	Rounds int         `json:"rounds"`
 	Idle   feltLatency `json:"idle"`
 	Cells  []cell      `json:"cells"`
-	Surge  *surge      `json:"surge,omitempty"`
+	Surges []surge     `json:"surges,omitempty"` // one beside each look at the controller
 }
 
 // bench is the servers and the live load.
@@ -120,8 +120,8 @@ func TestPace(t *testing.T) {
 	var idle []feltLatency
 	cells := map[string][]cell{}
 	for n := range figures.Rounds {
-		round, alone, surge := b.round(*benchSurge && n == figures.Rounds-1)
-		idle, figures.Surge = append(idle, alone), surge
+		round, alone, surges := b.round()
+		idle, figures.Surges = append(idle, alone), append(figures.Surges, surges...)
 		for _, c := range round {
 			cells[c.Name] = append(cells[c.Name], c)
 			if n == 0 {
@@ -144,20 +144,23 @@ func TestPace(t *testing.T) {
 
 // round measures every setting once, with a look at the live load alone before and after each: a shared machine is twice as slow for minutes, and
 // what the live load feels beside a setting is compared with what it felt right before and after.
-func (b *bench) round(surging bool) (cells []cell, idle feltLatency, _ *surge) {
+func (b *bench) round() (cells []cell, idle feltLatency, surges []surge) {
 	b.speed = b.calibrate().Rows
 	alone := []feltLatency{b.idle()}
-	measure := func(name string, width, page int, part float64, surging bool) result {
-		r := b.cell(name, width, page, part, surging)
+	measure := func(name string, width, page int, part float64) cell {
+		r := b.cell(name, width, page, part)
 		alone = append(alone, b.idle())
 		beside := medianLatency(alone[len(alone)-2:]).P99
 		r.OfIdle, r.PlanningOfIdle = r.Live.P99/beside, r.Planning.P99/beside
-		return r
+		if r.surge != nil {
+			surges = append(surges, *r.surge)
+		}
+		return r.cell
 	}
 	fastest, best := -1, b.calibrate // if there is no fixed setting
 	for _, page := range numbers(b.t, *benchPages) {
 		for _, w := range numbers(b.t, *benchCells) {
-			again := func() cell { return measure(fmt.Sprintf("width %d, pages of %d", w, page), w, page, asked, false).cell }
+			again := func() cell { return measure(fmt.Sprintf("width %d, pages of %d", w, page), w, page, asked) }
 			if cells = append(cells, again()); fastest < 0 || cells[len(cells)-1].Rows > cells[fastest].Rows {
 				fastest, best = len(cells)-1, again
 			}
@@ -168,18 +171,18 @@ func (b *bench) round(surging bool) (cells []cell, idle feltLatency, _ *surge) {
 	}
 	// The controller is compared with what the fastest setting does when it is looked at again: the look that made it the fastest was a lucky one,
 	// and the machine may have become slower since.
-	controller := measure("controller", 0, 0, asked, surging)
+	controller := measure("controller", 0, 0, asked)
 	beside := best().Rows
 	b.t.Logf("beside the controller the fastest fixed setting did %.0f rows/s", beside)
-	for _, c := range []cell{controller.cell, measure("controller, asked for too much", 0, 0, tooMuch, false).cell} {
+	for _, c := range []cell{controller, measure("controller, asked for too much", 0, 0, tooMuch)} {
 		c.OfBest = c.Rows / beside
 		cells = append(cells, c)
 	}
-	return cells, medianLatency(alone), controller.surge
+	return cells, medianLatency(alone), surges
 }
 
 // calibrate is how fast large pages are now, which deadlines are made of: the machine is slower in one round than in another.
-func (b *bench) calibrate() cell { return b.cell("calibration", 4, 5000, asked, false).cell }
+func (b *bench) calibrate() cell { return b.cell("calibration", 4, 5000, asked).cell }
 
 // overRounds is a cell's median over its rounds.
 func overRounds(of []cell) cell {
@@ -364,8 +367,9 @@ const (
 
 // cell runs one setting: an evening with deadlines that ask for a part of the speed that is known, and work behind them so that
 // nobody runs out of it.
-func (b *bench) cell(name string, width, page int, part float64, surging bool) result {
+func (b *bench) cell(name string, width, page int, part float64) result {
 	b.t.Helper()
+	surging := *benchSurge && width == 0
 	b.cells++
 	// The cache is left as it is: a setting that is slow would write new keys for longer, which cost more than those that are there.
 	require.NoError(b.t, b.queue.FlushAll(b.t.Context()).Err()) // the last width among it
@@ -644,9 +648,9 @@ func (f benchFigures) table() string {
 		fmt.Fprintf(&s, "| %s | %.1f | %.0f | %.0f | %.0f %% | %d of %d | %.1f s | %.2f | %.2f | %.1fx | %.1fx of %.1f s | %.2f |\n", c.Name, c.Width, c.PageRows, c.Rows, 100*c.OfBest,
 			c.Missed, c.Of, c.Late, c.Live.P50, c.Live.P99, c.OfIdle, c.PlanningOfIdle, c.Planned, c.Live.RedisP99)
 	}
-	if f.Surge != nil {
+	for _, x := range f.Surges {
 		fmt.Fprintf(&s, "\nsurge: reading took %.2f s a second before and %.2f from 3 s on (%.0f %% less); 80 %% less after %.1f s, back %.1f s after its end; live p99 %.2f ms\n",
-			f.Surge.Before, f.Surge.During, 100*f.Surge.Cut, f.Surge.Fell, f.Surge.Back, f.Surge.Live.P99)
+			x.Before, x.During, 100*x.Cut, x.Fell, x.Back, x.Live.P99)
 	}
 	return s.String()
 }

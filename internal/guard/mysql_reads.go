@@ -64,7 +64,7 @@ func (r Reads) Alone() bool {
 }
 
 // Next adds the server's count of reads and that of our own pods, and says how much of the usual level others send now.
-// Pods report their counts in their own time, so that ours may seem to be others' for one interval when our own load jumps, and others' may
+// What pods have sent since they reported is reckoned, so that ours may seem to be others' for one interval when our own load jumps, and others' may
 // be missing when it ends: a rate counts when two intervals agree that it has been reached. ok is false as long as there are none.
 func (r Reads) Next(at time.Time, all, ours float64) (next Reads, ratio float64, ok bool) {
 	passed := at.Sub(r.at)
