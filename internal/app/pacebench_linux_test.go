@@ -348,7 +348,7 @@ type result struct {
 
 // What the live load feels is looked at while a setting works and while it is paused, in turns: a shared machine is twice as slow for minutes, and ten
 // seconds have too few of the slowest reads. Pooled over half a minute each and in turns the ratio of the same setting was still 1.0 to 1.8; of single looks of
-// ten seconds, minutes apart, 0.8 to 3.
+// eight or ten seconds, compared with some minutes apart, 0.8 to 3.
 const (
 	turns    = 4
 	turnFor  = 5 * time.Second
