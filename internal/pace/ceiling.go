@@ -40,8 +40,8 @@ type Blame struct {
 // ceiling is what the width could be now, and what makes it that.
 func ceiling(s State, in Input, w config.Width) (int, string) {
 	c, binds := w.Max, BindsMax
-	if carried := max(in.Pods, 1) * w.MaxPerPod; carried < c {
-		c, binds = carried, BindsPods
+	if most := carried(in, w); most < c {
+		c, binds = most, BindsPods
 	}
 	if s.Limit > 0 && s.Limit < c {
 		c, binds = s.Limit, BindsGuard
@@ -54,6 +54,9 @@ func ceiling(s State, in Input, w config.Width) (int, string) {
 	}
 	return c, binds
 }
+
+// carried is how many slots the pods have at most.
+func carried(in Input, w config.Width) int { return max(in.Pods, 1) * w.MaxPerPod }
 
 // heed takes the guard's word.
 func (s State) heed(in Input, w config.Width) State {

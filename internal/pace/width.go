@@ -101,6 +101,9 @@ func Next(s State, in Input) (State, Result) {
 		s.Limit = max(s.Limit, w.Min)
 	}
 	s = s.heed(in, w)
+	if s.Stopped { // the width that is kept, or comes back, may be of more pods or of another maximum
+		s.Width = min(s.Width, w.Max, carried(in, w))
+	}
 	r := Result{Wanted: wanted(in, w, hand), least: w.Min}
 	s = s.weigh(in, w, hand, r.Wanted)
 	r.Ceiling, r.Binds = ceiling(s, in, w)

@@ -404,3 +404,18 @@ func TestTheWakeOfACrowdIsNotBlamedOnTheWidth(t *testing.T) {
 	l.input.Guard = green
 	require.Equal(t, []int{10, 10, 10}, l.run(3), "that one is its own")
 }
+
+func TestAWidthThatIsKeptThroughACrowdStaysWithinItsBounds(t *testing.T) {
+	t.Parallel()
+	in := Input{Now: noon, Pods: 2, Bounds: config.Width{Min: 2, Max: 40, MaxPerPod: 16}, Guard: guard.Verdict{Zone: guard.Stop, Keep: true}}
+	s := State{Width: 8, Shrunk: noon.Add(-time.Second), Before: Blame{Width: 30}}
+	_, r := Next(s, in)
+	require.Equal(t, 30, r.Width, "the crowd is to blame, and the width comes back")
+	in.Pods = 1
+	_, r = Next(s, in)
+	require.Equal(t, 16, r.Width, "of the pods that are left")
+	in.Override = &Override{Max: 6, Until: noon.Add(time.Minute)}
+	_, r = Next(s, in)
+	require.Equal(t, 6, r.Width)
+	require.True(t, r.Paused)
+}
