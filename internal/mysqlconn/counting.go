@@ -40,13 +40,17 @@ func (c *Counting) Connect(ctx context.Context) (driver.Conn, error) {
 		_ = conn.Close()
 		return nil, errors.New("the driver's connections cannot do what database/sql uses")
 	}
-	return &counting{s, c.Reads, d.conn}, nil
+	return &counting{session: s, reads: c.Reads, conn: d.conn}, nil
 }
 
 type counting struct {
 	session
 	reads *atomic.Int64
 	conn  *buffered // nil: it is another's
+
+	prepared map[string]preparedStatement // by their texts
+	last     string                       // what Again was asked for last, if it was not prepared
+	plain    bool                         // nothing is prepared here
 }
 
 func (c *counting) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {

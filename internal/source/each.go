@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prewarm-go/prewarm/internal/mysqlconn"
@@ -20,13 +21,13 @@ type visited struct {
 	took    time.Duration // until the system had all of the answer, by the kernel's clock; 0: it is not known
 }
 
-// each visits the rows of a statement. on is the connection to use; nil is any.
+// each visits the rows of a statement. on is the connection to use; nil is any. again: its text comes again and again.
 //
 // The rows come from the driver itself: database/sql takes a lock for every row and finds out for every value what it is to
 // be turned into: BenchmarkPage reads 7 to 34 % more rows without it.
-func (b *Bound) each(ctx context.Context, on *sql.Conn, query string, args []any, visit Visit) (visited, error) {
+func (b *Bound) each(ctx context.Context, on *sql.Conn, again bool, query string, args []any, visit Visit) (visited, error) {
 	var err error
-	v := visiting{width: b.width, check: b.asBound, visit: visit}
+	v := visiting{width: b.width, check: b.asBound, visit: visit, again: again}
 	if on != nil {
 		err = v.on(ctx, on, query, args)
 	} else {
@@ -53,6 +54,7 @@ type visiting struct {
 	width  int
 	check  func(columns []string) error
 	visit  Visit
+	again  bool  // the statement's text comes again and again
 	any    bool  // there was a row
 	failed error // visit's own
 }
@@ -75,7 +77,7 @@ func (v *visiting) anywhere(ctx context.Context, db *sql.DB, query string, args 
 func (v *visiting) on(ctx context.Context, conn *sql.Conn, query string, args []any) error {
 	return conn.Raw(func(c any) error {
 		answered := mysqlconn.Timed(c)
-		rows, err := queryDriver(ctx, c, query, args)
+		rows, err := queryDriver(ctx, c, v.again, query, args)
 		if err != nil {
 			return err
 		}
@@ -89,7 +91,7 @@ func (v *visiting) on(ctx context.Context, conn *sql.Conn, query string, args []
 // parameters nor the embedded one says so.
 var errDriver = errors.New("the database driver has no direct queries")
 
-func queryDriver(ctx context.Context, conn any, query string, args []any) (driver.Rows, error) {
+func queryDriver(ctx context.Context, conn any, again bool, query string, args []any) (driver.Rows, error) {
 	q, ok := conn.(driver.QueryerContext)
 	if !ok {
 		return nil, errDriver
@@ -107,7 +109,13 @@ func queryDriver(ctx context.Context, conn any, query string, args []any) (drive
 			return nil, err
 		}
 	}
-	rows, err := q.QueryContext(ctx, query, values)
+	run := q.QueryContext
+	if again && !strings.Contains(query, "/*+") { // MySQL heeds no resource group of a statement that was prepared
+		run = func(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+			return mysqlconn.Again(ctx, q, query, args)
+		}
+	}
+	rows, err := run(ctx, query, values)
 	if errors.Is(err, driver.ErrSkip) {
 		return nil, errDriver
 	}

@@ -67,11 +67,13 @@ func (d mysqlDialect) Scan(s Scan) (string, []any) {
 		b.WriteString(" AND (" + s.Where + "\n)") // on a line of its own, as a comment may end the condition
 	}
 	b.WriteString(" ORDER BY " + order)
-	if s.Limit > 0 {
-		fmt.Fprintf(&b, " LIMIT %d", s.Limit)
+	if s.Limit > 0 { // as an argument: pages differ in it, and are to be the same statement
+		b.WriteString(" LIMIT ?")
+		args = append(args, s.Limit)
 	}
 	if s.Offset > 0 {
-		fmt.Fprintf(&b, " OFFSET %d", s.Offset)
+		b.WriteString(" OFFSET ?")
+		args = append(args, s.Offset)
 	}
 	if s.Total {
 		b.WriteString(") AS counted")

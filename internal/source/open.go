@@ -90,8 +90,8 @@ func statementTime(cfg config.Source) time.Duration {
 	return defaultStatementTime
 }
 
-// parseDSN reads the DSN and sets what the encoding relies on. The text protocol is used on purpose: it gives MySQL's own
-// text form of a value.
+// parseDSN reads the DSN and sets what the encoding relies on. Statements are text, but for those that come again and again (mysqlconn.Again): the
+// driver makes the same values of either.
 func parseDSN(at place, cfg config.Source) (*mysql.Config, error) {
 	dsn, err := mysql.ParseDSN(cfg.DSN)
 	if err != nil {

@@ -91,6 +91,9 @@ func TestRowsAreReadInTheResourceGroup(t *testing.T) {
 		"measured page": func() error { _, _, err := table.MeasurePage(t.Context(), "1", "", "", 10, none); return err },
 		"query":         func() error { return query.ReadAll(t.Context(), "1", none) },
 	} {
+		for range 2 { // what comes again and again may be prepared
+			require.NoError(t, read(), what)
+		}
 		done := make(chan error, 1)
 		go func() { done <- read() }()
 		require.Eventually(t, func() bool {

@@ -40,7 +40,7 @@ func (b *Bound) readPage(ctx context.Context, on *sql.Conn, like Scan, shop, aft
 	s.Select, s.Counted, s.Limit = like.Select, like.Counted, int64(max(limit, 1))
 	query, args := b.src.dialect.Scan(s)
 	last := make([]sql.RawBytes, len(b.by))
-	how, err := b.each(ctx, on, query, args, func(row []sql.RawBytes) (bool, error) {
+	how, err := b.each(ctx, on, true, query, args, func(row []sql.RawBytes) (bool, error) {
 		more, err := visit(row)
 		if err != nil {
 			return false, err
@@ -75,7 +75,7 @@ func (b *Bound) ReadAll(ctx context.Context, shop string, visit Visit) error {
 	for i := range args {
 		args[i] = arg
 	}
-	_, err = b.each(ctx, nil, b.src.dialect.Query(b.query.With("?")), args, visit)
+	_, err = b.each(ctx, nil, false, b.src.dialect.Query(b.query.With("?")), args, visit)
 	return err
 }
 

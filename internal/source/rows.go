@@ -24,6 +24,6 @@ func (b *Bound) ReadRows(ctx context.Context, shop string, rows []string, visit 
 	}
 	s.Select = b.selects
 	query, args := b.src.dialect.Scan(s)
-	_, err = b.each(ctx, nil, query, args, visit)
+	_, err = b.each(ctx, nil, false, query, args, visit)
 	return err
 }

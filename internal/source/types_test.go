@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -158,6 +159,40 @@ func TestEveryTypeIsWrittenAsTheServerWritesIt(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestAPageIsTheSameWhenItsStatementIsPrepared(t *testing.T) {
+	t.Parallel()
+	e, spec := typesEnv(t)
+	conn, err := e.db.Conn(t.Context())
+	require.NoError(t, err)
+	defer conn.Close()
+	b := e.bind(t, spec).On(conn)
+	var first [][]sql.RawBytes
+	for n := range 4 {
+		var rows [][]sql.RawBytes
+		_, err := b.ReadPage(t.Context(), "1", `["0"]`, `["7"]`, 10, func(row []sql.RawBytes) (bool, error) {
+			copied := make([]sql.RawBytes, len(row))
+			for i, v := range row {
+				copied[i] = slices.Clone(v)
+			}
+			rows = append(rows, copied)
+			return true, nil
+		})
+		require.NoError(t, err)
+		require.Len(t, rows, 7)
+		if n == 0 {
+			first = rows
+		}
+		for i, row := range rows {
+			for k, c := range b.Encoder().Columns() {
+				require.Equal(t, first[i][k], row[k], "row %d, column %s", i, c)
+			}
+		}
+	}
+	var executed int
+	require.NoError(t, conn.QueryRowContext(t.Context(), "SHOW SESSION STATUS LIKE 'Com_stmt_execute'").Scan(new(string), &executed))
+	require.Equal(t, 3, executed)
 }
 
 func objectOf(t *testing.T, b *Bound, row []sql.RawBytes) (object map[string]json.RawMessage) {

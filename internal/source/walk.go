@@ -93,7 +93,7 @@ func (b *Bound) left(ctx context.Context, shop any, from []any, most int64, down
 // pass runs a statement of one row, or none.
 func (b *Bound) pass(ctx context.Context, verb string, s Scan, width int, visit func(row []sql.RawBytes) error) (time.Duration, error) {
 	query, args := b.src.dialect.Scan(s)
-	v := visiting{width: width, check: func([]string) error { return nil }, visit: func(row []sql.RawBytes) (bool, error) { return true, visit(row) }}
+	v := visiting{width: width, again: true, check: func([]string) error { return nil }, visit: func(row []sql.RawBytes) (bool, error) { return true, visit(row) }}
 	began := time.Now()
 	err := v.anywhere(ctx, b.src.db, query, args)
 	took := time.Since(began)
