@@ -109,13 +109,13 @@ func queryDriver(ctx context.Context, conn any, again bool, query string, args [
 			return nil, err
 		}
 	}
-	run := q.QueryContext
+	var rows driver.Rows
+	var err error
 	if again && !strings.Contains(query, "/*+") { // MySQL heeds no resource group of a statement that was prepared
-		run = func(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-			return mysqlconn.Again(ctx, q, query, args)
-		}
+		rows, err = mysqlconn.Again(ctx, q, query, values)
+	} else {
+		rows, err = q.QueryContext(ctx, query, values)
 	}
-	rows, err := run(ctx, query, values)
 	if errors.Is(err, driver.ErrSkip) {
 		return nil, errDriver
 	}

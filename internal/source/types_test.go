@@ -167,11 +167,12 @@ func TestAPageIsTheSameWhenItsStatementIsPrepared(t *testing.T) {
 	conn, err := e.db.Conn(t.Context())
 	require.NoError(t, err)
 	defer conn.Close()
+	e.exec(t, "INSERT IGNORE INTO t (shop, id, day, t0, t6, dt0, dt6, ts3) VALUES (1, 8, '0000-00-00', '00:00:00', '00:00:00', '0000-00-00', '2026-01-02', '0000-00-00')")
 	b := e.bind(t, spec).On(conn)
 	var first [][]sql.RawBytes
 	for n := range 4 {
 		var rows [][]sql.RawBytes
-		_, err := b.ReadPage(t.Context(), "1", `["0"]`, `["7"]`, 10, func(row []sql.RawBytes) (bool, error) {
+		_, err := b.ReadPage(t.Context(), "1", `["0"]`, `["8"]`, 10, func(row []sql.RawBytes) (bool, error) {
 			copied := make([]sql.RawBytes, len(row))
 			for i, v := range row {
 				copied[i] = slices.Clone(v)
@@ -180,7 +181,7 @@ func TestAPageIsTheSameWhenItsStatementIsPrepared(t *testing.T) {
 			return true, nil
 		})
 		require.NoError(t, err)
-		require.Len(t, rows, 7)
+		require.Len(t, rows, 8)
 		if n == 0 {
 			first = rows
 		}
