@@ -71,7 +71,7 @@ PIN ?= true
 GROUP ?=
 
 .PHONY: bench-pace
-bench-pace: servers ## what a live load feels beside the warming: fixed widths and pages against the controller; two hours, Linux
+bench-pace: servers ## what a live load feels beside the warming: fixed widths and pages against the controller; two to three hours, Linux
 	@mkdir -p bin $(dir $(JSON))
 	PREWARM_REQUIRE_SERVERS=1 go test ./internal/app -run 'TestPace$$' -count=1 -v -timeout 4h -pace-seconds $(SECONDS) -pace-rounds $(ROUNDS) -pace-rate $(LIVE) \
 		-pace-cells '$(CELLS)' -pace-pages '$(PAGES)' -pace-pin=$(PIN) -pace-group '$(GROUP)' -pace-json '$(if $(JSON),$(abspath $(JSON)))'

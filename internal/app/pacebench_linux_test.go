@@ -64,7 +64,7 @@ type cell struct {
 	Planned  float64     `json:"planned_seconds"`    // until they were
 	Reasons  []string    `json:"reasons,omitempty"`  // for the width, each with its second after the announcement
 
-	OfBest float64 `json:"of_best"` // rows/s, of the fastest fixed setting's in the same round, looked at again beside the controller
+	OfBest float64 `json:"of_best"` // rows/s, of the fastest fixed setting's in the same round; the controller's, of what that did in turns with it
 	OfIdle float64 `json:"of_idle"` // p99 of the live reads, of what they took while the work was paused
 
 	PlanningOfIdle float64 `json:"planning_of_idle"`
@@ -90,22 +90,25 @@ type benchFigures struct {
 
 // bench is the servers and the live load.
 type bench struct {
-	*cluster
-	db    *testenv.MySQLServer
-	live  *liveLoad
-	speed float64 // rows a second of the calibration, which deadlines are made of
-	cells int     // so far
-	runs  int     // that the cell has announced
+	*cluster // that is spoken of: one of the two
+	db       *testenv.MySQLServer
+	live     *liveLoad
+	speed    float64 // rows a second of the calibration, which deadlines are made of
+	cells    int     // so far
+	runs     int     // that were announced last
 
-	// The controller has a ledger of its own: what fixed settings did to the servers is no usual level of them.
-	ownLedger    *sql.DB
-	ownLedgerDSN string
+	// The controller has queues and a ledger of its own: it takes turns with a fixed setting, and what those did to the servers is no usual level of them.
+	fixed, controlled *cluster
 }
 
-// swap changes the ledger.
-func (b *bench) swap() {
-	b.ledger, b.ownLedger = b.ownLedger, b.ledger
-	b.ledgerDSN, b.ownLedgerDSN = b.ownLedgerDSN, b.ledgerDSN
+// setting is what a cell looks at; width 0 is the controller with its defaults.
+type setting struct{ width, page int }
+
+func (s setting) String() string {
+	if s.width == 0 {
+		return "controller"
+	}
+	return fmt.Sprintf("width %d, pages of %d", s.width, s.page)
 }
 
 // TestPace is no test but the bench of the width, for `make bench-pace`.
@@ -146,41 +149,42 @@ func TestPace(t *testing.T) {
 func (b *bench) round() (cells []cell, idle feltLatency, surges []surge) {
 	b.speed = b.calibrate().Rows
 	var alone []feltLatency
-	measure := func(name string, width, page int, part float64) cell {
-		r := b.cell(name, width, page, part, turns)
-		alone = append(alone, r.alone)
-		r.OfIdle, r.PlanningOfIdle = r.Live.P99/r.alone.P99, r.Planning.P99/r.alone.P99
+	keep := func(r result) {
+		r.OfIdle, r.PlanningOfIdle = ratio(r.Live.P99, r.alone.P99), ratio(r.Planning.P99, r.alone.P99)
+		alone, cells = append(alone, r.alone), append(cells, r.cell)
 		if r.surge != nil {
 			surges = append(surges, *r.surge)
 		}
-		return r.cell
 	}
-	fastest, best := -1, b.calibrate // if there is no fixed setting
+	fastest, best := calibrated, 0.0 // if there is no fixed setting
 	for _, page := range numbers(b.t, *benchPages) {
 		for _, w := range numbers(b.t, *benchCells) {
-			again := func() cell { return measure(fmt.Sprintf("width %d, pages of %d", w, page), w, page, asked) }
-			if cells = append(cells, again()); fastest < 0 || cells[len(cells)-1].Rows > cells[fastest].Rows {
-				fastest, best = len(cells)-1, again
+			s := setting{w, page}
+			if keep(b.cell(s.String(), s, asked, turns, nil)); cells[len(cells)-1].Rows > best {
+				fastest, best = s, cells[len(cells)-1].Rows
 			}
 		}
 	}
 	for i := range cells {
-		cells[i].OfBest = cells[i].Rows / cells[fastest].Rows
+		cells[i].OfBest = ratio(cells[i].Rows, best)
 	}
-	// The controller is compared with what the fastest setting does when it is looked at again: the look that made it the fastest was a lucky one,
-	// and the machine may have become slower since.
-	controller := measure("controller", 0, 0, asked)
-	beside := best().Rows
-	b.t.Logf("beside the controller the fastest fixed setting did %.0f rows/s", beside)
-	for _, c := range []cell{controller, measure("controller, asked for too much", 0, 0, tooMuch)} {
-		c.OfBest = c.Rows / beside
-		cells = append(cells, c)
+	for _, part := range []float64{asked, tooMuch} {
+		name := "controller"
+		if part > 1 {
+			name = "controller, asked for too much"
+		}
+		r := b.cell(name, setting{}, part, turnsOfTwo, &fastest)
+		keep(r)
+		r.rival.OfIdle = ratio(r.rival.Live.P99, r.alone.P99)
+		cells = append(cells, *r.rival)
 	}
 	return cells, medianLatency(alone), surges
 }
 
 // calibrate is how fast large pages are now, which deadlines are made of: the machine is slower in one round than in another.
-func (b *bench) calibrate() cell { return b.cell("calibration", 4, 5000, asked, 0).cell }
+func (b *bench) calibrate() cell { return b.cell("calibration", calibrated, asked, 0, nil).cell }
+
+var calibrated = setting{width: 4, page: 5000}
 
 // overRounds is a cell's median over its rounds.
 func overRounds(of []cell) cell {
@@ -205,7 +209,12 @@ func overRounds(of []cell) cell {
 	return c
 }
 
+// medianLatency is of looks in which a second counted.
 func medianLatency(of []feltLatency) (m feltLatency) {
+	of = slices.DeleteFunc(slices.Clone(of), func(x feltLatency) bool { return x.Seconds == 0 })
+	if len(of) == 0 {
+		return m
+	}
 	for _, x := range of {
 		m.Reads, m.Failed, m.Seconds = m.Reads+x.Reads, m.Failed+x.Failed, m.Seconds+x.Seconds
 	}
@@ -225,11 +234,10 @@ func median[T any](of []T, value func(T) float64) float64 {
 	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 }
 
-// looking says whether a look that began at a moment goes on: it takes its seconds without those in which the machine stood still, and no more than
-// twice as long.
-func (b *bench) looking(began time.Time) bool {
-	long := time.Duration(*benchSeconds) * time.Second
-	return b.live.still.without(began) < long && time.Since(began) < 2*long
+// looking says whether a look that began at a moment goes on: it takes its time without the seconds in which the machine stood still, and no more than
+// three times as long.
+func (b *bench) looking(began time.Time, long time.Duration) bool {
+	return b.live.still.without(began) < long && time.Since(began) < 3*long
 }
 
 func numbers(t *testing.T, list string) (all []int) {
@@ -248,10 +256,10 @@ func numbers(t *testing.T, list string) (all []int) {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	renice(t, os.Getpid(), -15) // and what it starts: the bench comes before what else this machine does, if it may
-	b := &bench{cluster: newCluster(t), db: testenv.OwnMySQL(t, "--innodb-buffer-pool-size=1G", "--max-connections=500")}
-	b.ownLedgerDSN = testenv.MySQL(t)
-	b.ownLedger = openMySQL(t, b.ownLedgerDSN)
-	b.source = openMySQL(t, b.db.DSN)
+	b := &bench{fixed: newCluster(t), controlled: newCluster(t), db: testenv.OwnMySQL(t, "--innodb-buffer-pool-size=1G", "--max-connections=500")}
+	b.fixed.source = openMySQL(t, b.db.DSN)
+	b.controlled.source, b.controlled.cache, b.controlled.cacheServer = b.fixed.source, b.fixed.cache, b.fixed.cacheServer
+	b.cluster = b.fixed
 	for _, q := range []string{
 		"CREATE TABLE live_users (shop_id BIGINT NOT NULL, user_id BIGINT NOT NULL, nickname VARCHAR(100) NOT NULL, avatar VARCHAR(200), level INT NOT NULL, " +
 			"balance DECIMAL(12,2) NOT NULL, points BIGINT NOT NULL, tags VARCHAR(100), note VARCHAR(100), city VARCHAR(40), created_at DATETIME NOT NULL, " +
@@ -282,7 +290,9 @@ func newBench(t *testing.T) *bench {
 func (b *bench) pin() {
 	b.t.Setenv("GOMAXPROCS", strconv.Itoa(max(runtime.NumCPU()-firstElse, 1)))
 	b.taskset(fmt.Sprintf("0-%d", firstElse-1), b.mysqlPID(b.source))
-	for _, pid := range []string{b.mysqlPID(b.ledger), b.redisPID(b.queueServer), b.redisPID(b.cacheServer), strconv.Itoa(os.Getpid())} {
+	for _, pid := range []string{
+		b.mysqlPID(b.ledger), b.redisPID(b.cacheServer), b.redisPID(b.fixed.queueServer), b.redisPID(b.controlled.queueServer), strconv.Itoa(os.Getpid()),
+	} {
 		b.taskset(elsewhere, pid)
 	}
 }
@@ -317,17 +327,17 @@ func (b *bench) taskset(cores, pid string) {
 	require.NoError(b.t, err, string(out))
 }
 
-// configure writes the configuration of a cell, whose width stands whatever the servers say; width 0 is the controller with its defaults.
-func (b *bench) configure(width, page int) {
-	policy := fmt.Sprintf("  page_rows: %d\n  page_rows_min: %d\n  page_rows_max: %d\n", page, page, page)
-	if page == 0 {
+// configure writes the configuration of a setting: a fixed width stands whatever the servers say.
+func (b *bench) configure(s setting) {
+	policy := fmt.Sprintf("  page_rows: %d\n  page_rows_min: %d\n  page_rows_max: %d\n", s.page, s.page, s.page)
+	if s.page == 0 {
 		policy = ""
 	}
-	slots, own := fmt.Sprintf("width: {min: %d, max: %d, max_per_pod: 32}\nguard:\n", width, width), "crowd: 0, pods_busy: 0, pods_cpu: 0"
+	slots, own := fmt.Sprintf("width: {min: %d, max: %d, max_per_pod: 32}\nguard:\n", s.width, s.width), "crowd: 0, pods_busy: 0, pods_cpu: 0"
 	for _, signal := range []string{"page_time", "canary", "mysql_threads_running", "mysql_connections", "redis_latency", "redis_memory", "redis_evictions", "redis_blocked_clients"} {
 		slots += "  " + signal + ": {hold: 0, shrink: 0, stop: 0}\n" // whatever they do to the servers
 	}
-	if width == 0 {
+	if s.width == 0 {
 		slots, own = "width: {min: 1, max: 64, max_per_pod: 32}\n", "crowd: 1.7"
 	}
 	b.config = filepath.Join(b.t.TempDir(), "bench.yaml")
@@ -343,16 +353,19 @@ func (b *bench) configure(width, page int) {
 type result struct {
 	cell
 	alone feltLatency // the live reads while the work was paused
+	rival *cell       // what was in turns with it
 	surge *surge
 }
 
 // What the live load feels is looked at while a setting works and while it is paused, in turns: a shared machine is twice as slow for minutes, and ten
-// seconds have too few of the slowest reads. Pooled over half a minute each and in turns the ratio of the same setting was still 1.0 to 1.8; of single looks of
-// eight or ten seconds, compared with some minutes apart, 0.8 to 3.
+// seconds have too few of the slowest reads. Of single looks of eight or ten seconds, compared with some minutes apart, the ratio of the same setting was 0.8 to 3,
+// and pooled over half a minute each and in turns still 1.0 to 1.8, as the noisiest turn has most of the slowest reads: what is said is the median turn.
+// For the same reason the controller takes turns with the fastest fixed setting: minutes apart it did 0.64 and 1.31 times what that did within the same hour.
 const (
-	turns    = 4
-	turnFor  = 5 * time.Second
-	settling = 3 * time.Second // until all have heard of the pause or its end, and slots are at work again
+	turns      = 4
+	turnsOfTwo = 8               // their rows are compared, too
+	turnFor    = 5 * time.Second // in which the machine does not stand still
+	settling   = 3 * time.Second // until all have heard of the pause or its end, and slots are at work again
 )
 
 // The speed that deadlines ask for, as a part of what the calibration with large pages has reached: most of it, or more than there is, to
@@ -364,100 +377,197 @@ const (
 
 // cell runs one setting: an evening with deadlines that ask for a part of the speed that is known, and work behind them so that
 // nobody runs out of it.
-func (b *bench) cell(name string, width, page int, part float64, turns int) result {
+func (b *bench) cell(name string, s setting, part float64, turns int, against *setting) result {
 	b.t.Helper()
-	surging := *benchSurge && width == 0
+	controlled := s.width == 0
+	surging := *benchSurge && controlled
+	each := turnFor + settling
+	var rival *contender
+	if against != nil {
+		rival = b.begin(*against, 2*time.Duration(turns)*each, b.speed)
+		b.until(2*time.Minute, "the rival's plans", func() bool { return b.planned() == b.runs })
+		rival.pause()
+		each += turnFor + settling
+	}
+	long := time.Duration(*benchSeconds) * time.Second
+	warmUp, after := settleFor+growFor, time.Duration(0)
+	if controlled {
+		after = tryFor
+	}
+	all := warmUp + long + after/2 + time.Duration(turns)*(each+turnFor+settling)
+	if surging {
+		all += surgeFor
+	}
+	c := b.begin(s, all, b.speed*part)
+	b.live.take()
+	r, why := result{cell: cell{Name: name}}, c.why
+	for settled, end := time.Now(), warmUp; time.Since(settled) < end; {
+		time.Sleep(500 * time.Millisecond)
+		why.look()
+		if r.Planned == 0 && (b.planned() == b.runs || time.Since(settled) >= warmUp) {
+			r.Planned, r.Planning = time.Since(settled).Seconds(), b.live.take()
+			end = max(warmUp, time.Since(settled)+after)
+		}
+	}
+	var widths, sizes []float64
+	c.works(long, func() {
+		w, size := why.look()
+		widths, sizes = append(widths, w), append(sizes, size)
+	})
+	r.Width, r.PageRows = mean(widths), mean(sizes)
+	r.Missed, r.Of, r.Late = b.missed(c.due)
+	r.alone = b.inTurns(turns, c, rival)
+	if controlled {
+		r.Reasons = why.said
+		b.t.Logf("%s: why:\n%s", name, strings.Join(append(why.said, trials(c.pods)...), "\n"))
+	}
+	r.Rows, r.Live = c.speed(), medianLatency(c.felt)
+	if surging {
+		r.surge = b.surge(c.pods)
+	}
+	b.t.Logf("%s: planned after %.1f s, live p99 %.2f ms of %d s meanwhile", name, r.Planned, r.Planning.P99, r.Planning.Seconds)
+	b.t.Logf("%s: width %.1f, pages of %.0f rows, %.0f rows/s, missed %d of %d by up to %.1f s, live p99 %.2f ms of %d s, redis p99 %.2f ms; paused: live p50 %.2f ms, p99 %.2f ms of %d s, redis p99 %.2f ms",
+		name, r.Width, r.PageRows, r.Rows, r.Missed, r.Of, r.Late, r.Live.P99, r.Live.Seconds, r.Live.RedisP99, r.alone.P50, r.alone.P99, r.alone.Seconds, r.alone.RedisP99)
+	c.end()
+	if rival != nil {
+		r.rival = &cell{Name: "the fastest in turns with the " + name, Width: float64(against.width), PageRows: float64(against.page), OfBest: 1, Rows: rival.speed(), Live: medianLatency(rival.felt)}
+		r.OfBest = ofTurns(c.turns[len(c.turns)-turns:], rival.turns)
+		b.t.Logf("in turns with it %s: %.0f rows/s, live p99 %.2f ms of %d s; of its rows %.0f %%, in turns %.0f of %.0f", against, r.rival.Rows, r.rival.Live.P99, r.rival.Live.Seconds, 100*r.OfBest, c.turns, rival.turns)
+		rival.end()
+	}
+	return r
+}
+
+// ofTurns is what one did of the other's rows, in turns in which something counted for both.
+func ofTurns(one, other []float64) float64 {
+	var did, of float64
+	for i := range one {
+		if one[i] > 0 && other[i] > 0 {
+			did, of = did+one[i], of+other[i]
+		}
+	}
+	return ratio(did, of)
+}
+
+// contender is a setting at work, with two pods.
+type contender struct {
+	*bench
+	in   *cluster
+	pods []*pod
+	due  map[string]time.Time
+	why  *timeline
+
+	paused bool
+
+	seconds []float64     // rows of each, while it was looked at
+	turns   []float64     // their means in each look; 0: no second counted
+	felt    []feltLatency // beside it, in each
+}
+
+// begin starts a setting's pods and announces an evening to them.
+func (b *bench) begin(s setting, long time.Duration, speed float64) *contender {
+	b.t.Helper()
+	b.cluster = b.fixed
+	if s.width == 0 {
+		b.cluster = b.controlled
+	}
 	b.cells++
 	// The cache is left as it is: a setting that is slow would write new keys for longer, which cost more than those that are there.
 	require.NoError(b.t, b.queue.FlushAll(b.t.Context()).Err()) // the last width among it
-	if width == 0 {
-		b.swap()
-		defer b.swap()
-	}
-	b.configure(width, page)
-	var pods []*pod
+	b.configure(s)
+	c := &contender{bench: b, in: b.cluster}
 	for range benchPods {
 		p := b.serve()
 		if *benchPin {
 			b.taskset(elsewhere, strconv.Itoa(p.cmd.Process.Pid))
 		}
-		pods = append(pods, p)
+		c.pods = append(c.pods, p)
 	}
-	if width == 0 {
+	if s.width == 0 {
 		time.Sleep(learnFor) // the usual levels of the signals; they are kept each minute, and no cell is that long
 	}
-	long := time.Duration(*benchSeconds) * time.Second
-	warmUp, after := settleFor+growFor, time.Duration(0)
-	if width == 0 {
-		after = tryFor
-	}
-	all := warmUp + long + after/2
-	all += time.Duration(turns) * 2 * (turnFor + settling)
-	if surging {
-		all += surgeFor
-	}
-	b.live.take()
-	deadlines := b.evening(all, b.speed*part)
-	r, why := result{cell: cell{Name: name}}, b.timeline(pods)
-	for settled, end := time.Now(), warmUp; time.Since(settled) < end; {
-		time.Sleep(500 * time.Millisecond)
-		why.look()
-		if r.Planned == 0 && (b.planned() == b.runs || time.Since(settled) >= warmUp) {
-			r.Planned, r.Planning = time.Since(settled).Seconds(), b.live.take().latency()
-			end = max(warmUp, time.Since(settled)+after)
+	c.due, c.why = b.evening(long, speed), b.timeline(c.pods)
+	return c
+}
+
+func (c *contender) pause() {
+	c.paused = true
+	c.pods[0].post(c.t, "/v1/pause", map[string]any{"reason": "another's turn"})
+}
+
+func (c *contender) resume() {
+	c.paused = false
+	c.pods[0].post(c.t, "/v1/resume", map[string]any{"reason": "its turn"})
+}
+
+// works counts its rows, and what is felt beside them, in seconds in which the machine does not stand still; look is called in each.
+func (c *contender) works(long time.Duration, look func()) {
+	c.live.take()
+	var calm, every []float64 // rows of each second
+	for began, last := time.Now(), 0.0; c.looking(began, long); look() {
+		time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
+		at, rows := time.Now(), c.sum(c.pods, "prewarm_rows_total")
+		if last > 0 {
+			every = append(every, rows-last)
+			if !c.live.still.during(at.Add(-500 * time.Millisecond)) {
+				calm = append(calm, rows-last)
+			}
 		}
+		last = rows
 	}
-	b.live.take()
-	began, rows := time.Now(), b.sum(pods, "prewarm_rows_total")
-	var widths, sizes []float64
-	for b.looking(began) {
-		time.Sleep(500 * time.Millisecond)
-		w, size := why.look()
-		widths, sizes = append(widths, w), append(sizes, size)
+	c.felt = append(c.felt, c.live.take())
+	if c.turns = append(c.turns, mean(calm)); len(calm) == 0 { // the speed has to be known, as well as it can be
+		calm = every
 	}
-	if width == 0 {
-		r.Reasons = why.said
-		b.t.Logf("%s: why:\n%s", name, strings.Join(append(why.said, trials(pods)...), "\n"))
+	c.seconds = append(c.seconds, calm...)
+}
+
+func (c *contender) speed() float64 { return mean(c.seconds) }
+
+// end cancels what is left of its evening, and stops its pods.
+func (c *contender) end() {
+	c.pods[0].post(c.t, "/v1/cancel", map[string]any{"reason": "the cell is over"})
+	if c.paused { // which the ledger would keep
+		c.resume()
 	}
-	passed := time.Since(began).Seconds()
-	beside := b.live.take()
-	r.Rows = (b.sum(pods, "prewarm_rows_total") - rows) / passed
-	r.Width, r.PageRows = mean(widths), mean(sizes)
-	r.Missed, r.Of, r.Late = b.missed(deadlines)
-	r.Live, r.alone = b.inTurns(pods[0], beside, turns)
-	if surging {
-		r.surge = b.surge(pods)
-	}
-	b.t.Logf("%s: planned after %.1f s, live p99 %.2f ms of %d s meanwhile", name, r.Planned, r.Planning.P99, r.Planning.Seconds)
-	b.t.Logf("%s: width %.1f, pages of %.0f rows, %.0f rows/s, missed %d of %d by up to %.1f s, live p99 %.2f ms of %d s, redis p99 %.2f ms; paused: live p50 %.2f ms, p99 %.2f ms of %d s, redis p99 %.2f ms",
-		name, r.Width, r.PageRows, r.Rows, r.Missed, r.Of, r.Late, r.Live.P99, r.Live.Seconds, r.Live.RedisP99, r.alone.P50, r.alone.P99, r.alone.Seconds, r.alone.RedisP99)
-	pods[0].post(b.t, "/v1/cancel", map[string]any{"reason": "the cell is over"})
-	for _, p := range pods {
-		require.NoError(b.t, p.cmd.Process.Signal(syscall.SIGTERM))
+	for _, p := range c.pods {
+		require.NoError(c.t, p.cmd.Process.Signal(syscall.SIGTERM))
 		<-p.end
 	}
 	// Its broadcasts are over, or what is left of them would come before the next cell's.
-	_, err := b.ledger.ExecContext(b.t.Context(), "UPDATE runs SET ends_us = created_us")
-	require.NoError(b.t, err)
-	return r
+	_, err := c.in.ledger.ExecContext(c.t.Context(), "UPDATE runs SET ends_us = created_us")
+	require.NoError(c.t, err)
 }
 
-// inTurns adds to what was felt beside the work, and says what is felt while it is paused.
-func (b *bench) inTurns(of *pod, beside liveReads, turns int) (busy, idle feltLatency) {
-	var alone liveReads
-	look := func(to *liveReads) {
+// inTurns has one work, then the other if there is one, then nobody; it says what is felt while nobody does. The first works before and after.
+func (b *bench) inTurns(turns int, first, second *contender) feltLatency {
+	var alone []feltLatency
+	turn := func(c *contender) {
+		c.resume()
+		time.Sleep(settling)
+		c.works(turnFor, func() {})
+		c.why.look()
+		c.pause()
+	}
+	if turns == 0 {
+		return feltLatency{}
+	}
+	first.pause()
+	for range turns {
 		time.Sleep(settling)
 		b.live.take()
-		time.Sleep(turnFor)
-		*to = to.with(b.live.take())
+		for began := time.Now(); b.looking(began, turnFor); {
+			time.Sleep(100 * time.Millisecond)
+		}
+		alone = append(alone, b.live.take())
+		if second != nil {
+			turn(second)
+		}
+		turn(first)
 	}
-	for range turns {
-		of.post(b.t, "/v1/pause", map[string]any{"reason": "the live load alone"})
-		look(&alone)
-		of.post(b.t, "/v1/resume", map[string]any{"reason": "beside the work"})
-		look(&beside)
-	}
-	return beside.latency(), alone.latency()
+	first.resume()
+	time.Sleep(settling)
+	return medianLatency(alone)
 }
 
 // learnFor is how long the signals' usual levels take to be known.
@@ -469,7 +579,7 @@ func (b *bench) evening(long time.Duration, speed float64) map[string]time.Time 
 	now := time.Now()
 	var all []broadcast
 	// More than there is time for, as nobody is to run out of work; and not without end where more is asked for than can be done.
-	runs := min(max(4*benchShops, int(2*speed*long.Seconds()/benchUsers)), 24*benchShops)
+	runs := min(max(4*benchShops, int(2*speed*long.Seconds()/benchUsers)), 32*benchShops)
 	for n := range runs {
 		at := now.Add(settleFor + time.Duration(float64((n+1)*benchUsers)/speed*float64(time.Second))).Truncate(time.Second).Add(time.Second)
 		x := ka(n%benchShops+1, at.Add(time.Second)) // ready_before
@@ -542,7 +652,7 @@ func (b *bench) surge(pods []*pod) *surge {
 			during = append(during, r)
 		}
 	}
-	s.Live, s.During = b.live.take().latency(), mean(during)
+	s.Live, s.During = b.live.take(), mean(during)
 	s.Cut = 1 - s.During/s.Before
 	b.live.rate.Store(*benchRate)
 	for began = time.Now(); time.Since(began) < after && s.Back < 0; {
@@ -648,6 +758,14 @@ func (b *bench) get(p *pod, path string) []byte {
 	require.NoError(b.t, err)
 	require.Equal(b.t, 200, res.StatusCode, string(text))
 	return text
+}
+
+// ratio is 0 where no second counted.
+func ratio(of, to float64) float64 {
+	if to == 0 {
+		return 0
+	}
+	return of / to
 }
 
 func mean(of []float64) float64 {

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net"
 	"runtime"
@@ -324,46 +323,27 @@ type feltLatency struct {
 	Seconds  int     `json:"seconds"` // that count, in which the machine did not stand still
 }
 
-// liveReads are what was felt in stretches of time, without the seconds in which the machine stood still.
-type liveReads struct {
-	database, redis []time.Duration
-	failed          int
-	seconds         map[int64]bool // that count
-}
-
-// take is what was felt since the last time.
-func (l *liveLoad) take() liveReads {
+// take is what was felt since the last time, without the seconds in which the machine stood still.
+func (l *liveLoad) take() feltLatency {
 	l.mu.Lock()
 	felt, failed := l.felt, l.failed
 	l.felt, l.failed = map[*liveServer][]liveRead{}, 0
 	l.mu.Unlock()
-	all := liveReads{failed: failed, seconds: map[int64]bool{}}
+	seconds := map[int64]bool{} // that count
 	counted := func(of *liveServer) (took []time.Duration) {
 		for _, r := range felt[of] {
 			if !l.still.during(r.at) {
 				took = append(took, r.took)
-				all.seconds[r.at.Unix()] = true
+				seconds[r.at.Unix()] = true
 			}
 		}
+		slices.Sort(took)
 		return took
 	}
-	all.database, all.redis = counted(&l.database), counted(&l.redis)
-	return all
-}
-
-// with is both.
-func (r liveReads) with(more liveReads) liveReads {
-	both := liveReads{database: slices.Concat(r.database, more.database), redis: slices.Concat(r.redis, more.redis), failed: r.failed + more.failed, seconds: maps.Clone(more.seconds)}
-	maps.Copy(both.seconds, r.seconds)
-	return both
-}
-
-func (r liveReads) latency() feltLatency {
-	slices.Sort(r.database)
-	slices.Sort(r.redis)
+	database, redis := counted(&l.database), counted(&l.redis)
 	return feltLatency{
-		P50: quantile(r.database, 0.5), P99: quantile(r.database, 0.99), RedisP99: quantile(r.redis, 0.99), Reads: len(r.database) + len(r.redis), Failed: r.failed,
-		Seconds: len(r.seconds),
+		P50: quantile(database, 0.5), P99: quantile(database, 0.99), RedisP99: quantile(redis, 0.99), Reads: len(database) + len(redis), Failed: failed,
+		Seconds: len(seconds),
 	}
 }
 
@@ -379,6 +359,5 @@ func (l *liveLoad) end() {
 	l.stop.Store(true)
 	<-l.done
 	l.still.end()
-	is := l.take()
-	require.Zero(l.t, is.failed, "live reads failed")
+	require.Zero(l.t, l.take().Failed, "live reads failed")
 }

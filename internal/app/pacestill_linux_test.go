@@ -7,11 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/procfs"
+	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
-// stillness is the seconds in which the machine itself stood still. What runs a virtual machine takes its processors away for some 20 ms now and
-// then, at idle and beside a setting alike, and of a thousand reads a second the ten slowest make the p99: such a second says nothing of a setting.
+// stillness is the seconds in which the machine itself stood still: what runs a virtual machine takes its processors away, at idle and beside a setting
+// alike, for some 20 ms at once or in pieces, up to half of a second in all, and of a thousand reads a second the ten slowest make the p99. Such a second says
+// nothing of a setting. In one look of 80 s the median p99 of seconds was 1.14 ms at work and 0.88 paused, and 0.72 and 0.45 in those of which nothing was taken.
 type stillness struct {
 	t     *testing.T
 	ended atomic.Bool
@@ -31,6 +34,7 @@ func watchStillness(t *testing.T) *stillness {
 	for core := range runtime.NumCPU() {
 		s.cores.Go(func() { s.watch(core) })
 	}
+	s.cores.Go(s.watchStolen)
 	return s
 }
 
@@ -51,6 +55,25 @@ func (s *stillness) watch(core int) {
 		if now := time.Now(); now.Sub(due) >= stoodStill {
 			s.note(due, now)
 		}
+	}
+}
+
+// watchStolen notes the seconds of which the kernel knows that a processor was taken away, by its steal time: in hundredths.
+func (s *stillness) watchStolen() {
+	fs, err := procfs.NewDefaultFS()
+	require.NoError(s.t, err)
+	stolen := func() (all float64) {
+		stat, err := fs.Stat()
+		require.NoError(s.t, err)
+		return stat.CPUTotal.Steal
+	}
+	for last, before := time.Now(), stolen(); !s.ended.Load(); {
+		time.Sleep(time.Until(last.Truncate(time.Second).Add(time.Second)))
+		now := stolen()
+		if now > before {
+			s.note(last, last)
+		}
+		last, before = time.Now(), now
 	}
 }
 
