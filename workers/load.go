@@ -59,6 +59,7 @@ type LoadHandler struct {
 	Log      *slog.Logger
 
 	hands   hands
+	paused  atomic.Pointer[string] // by whom everything is, as far as this pod knows; Look learns that it is over
 	due     atomic.Pointer[dueRuns]
 	running sync.WaitGroup
 }
@@ -91,6 +92,10 @@ func (h *LoadHandler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	case "":
 	case overEnded:
 		return h.ended(ctx, task.Run)
+	case overHeld:
+		by := task.Paused.String()
+		h.paused.Store(&by)
+		return &later{in: time.Second, why: by}
 	default:
 		h.Metrics.drop(why)
 		h.Log.DebugContext(ctx, "dropped task", "task", id, "run", p.Run, "unit", p.Unit, "why", why)
@@ -125,7 +130,7 @@ func (h *LoadHandler) look(ctx context.Context, p tasks.Load) (*ledger.Task, err
 	return &task, err
 }
 
-// Why a task is dropped.
+// Why a task is not worked on.
 const (
 	overUnknown    = "unknown"
 	overEpoch      = "epoch"
@@ -133,9 +138,12 @@ const (
 	overSuperseded = "superseded"
 	overEnded      = "ended"
 	overPaused     = "paused" // it is enqueued again when that ends
+	// overHeld is no reason to drop it: everything is paused, and slots wait until that ends. To drop what is due, task by task, and to enqueue it all
+	// again, would keep the ledger busy for seconds when everything is to be quiet.
+	overHeld = "held"
 )
 
-// pointless is pure: why a task has nothing to do, or "". The claim decides the same again, by compare-and-set; asked
+// pointless is pure: why a task has nothing to do now, or "". The claim decides the same again, by compare-and-set; asked
 // first, it saves the lease of a shop that nobody works on.
 func pointless(t *ledger.Task, epoch, seq int) string {
 	if t == nil {
@@ -153,6 +161,8 @@ func pointless(t *ledger.Task, epoch, seq int) string {
 		return overSuperseded
 	case !run.EndsAt.After(t.Now):
 		return overEnded
+	case t.Paused != nil && t.Paused.Kind == ledger.ScopeAll:
+		return overHeld
 	case t.Paused != nil:
 		return overPaused
 	}
@@ -252,6 +262,9 @@ const (
 
 // held says why nothing may be begun now.
 func (h *LoadHandler) held() string {
+	if by := h.paused.Load(); by != nil {
+		return *by
+	}
 	if h.Hold == nil {
 		return ""
 	}

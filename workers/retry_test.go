@@ -114,6 +114,8 @@ func TestPointless(t *testing.T) {
 		task.Paused = &ledger.Switch{}
 		if c.want == "" {
 			require.Equal(t, overPaused, pointless(task, 3, 7), c.name)
+			task.Paused.Kind = ledger.ScopeAll
+			require.Equal(t, overHeld, pointless(task, 3, 7), c.name)
 		}
 	}
 	require.Equal(t, overUnknown, pointless(nil, 3, 7))

@@ -25,11 +25,11 @@ const (
 // errCalledOff breaks off a page that is being read or written.
 var errCalledOff = fmt.Errorf("%w: it was cancelled, or taken over", ledger.ErrFenced)
 
-// Look looks once at what the pod has in hand. A unit whose claim does not stand any more is broken off, in the middle of a page; one
-// that is paused stops at its next page.
+// Look looks once at what the pod has in hand, and whether everything is paused. A unit whose claim does not stand any more is broken off, in the
+// middle of a page; one that is paused stops at its next page. A pod that has nothing in hand learns of a pause of everything from its next task.
 func (h *LoadHandler) Look(ctx context.Context) error {
 	held := h.hands.claims()
-	if len(held) == 0 {
+	if len(held) == 0 && h.paused.Load() == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, watchWithin)
@@ -46,15 +46,22 @@ func (h *LoadHandler) Look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var all *string
+	for _, w := range switches {
+		why := w.String()
+		if w.Kind == ledger.ScopeAll {
+			all = &why
+		}
+		for _, hand := range held {
+			if w.Covers(hand.shop, hand.run, hand.dataset) {
+				hand.paused.Store(&why)
+			}
+		}
+	}
+	h.paused.Store(all)
 	for c, hand := range held {
 		if !standing[c] {
 			hand.stop(errCalledOff)
-		}
-		for _, w := range switches {
-			if w.Covers(hand.shop, hand.run, hand.dataset) {
-				why := w.String()
-				hand.paused.Store(&why)
-			}
 		}
 	}
 	return nil

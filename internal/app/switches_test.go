@@ -94,6 +94,37 @@ func TestPauseStopsThreePodsWithinASecondAndResumeGoesOn(t *testing.T) {
 	requireWarm(t, c.cache, expect(t, c.source, 1001), c.ends())
 }
 
+func TestTasksStayWhileEverythingIsPaused(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, "page_rows: 10", "unit_rows: 10")
+	seed(t, c.source, 1001, 3000)
+	p := c.inProcess()
+	c.announce(ka(1001, time.Now().Add(time.Minute)))
+	c.until(soon, "at work", func() bool { return c.number("SELECT COUNT(*) FROM units WHERE state = 'done'") > 3 })
+	p.post(t, "/v1/pause", map[string]string{"reason": "the database is in trouble"})
+	c.until(soon, "no unit is running", func() bool { return c.number("SELECT COUNT(*) FROM units WHERE state = 'running'") == 0 })
+	waiting := c.number("SELECT COUNT(*) FROM units WHERE state = 'waiting'")
+	require.Greater(t, waiting, 50)
+	held := func() (task string) {
+		active, err := c.inspector.ListActiveTasks("urgent")
+		require.NoError(t, err)
+		for _, one := range active {
+			task = one.ID
+		}
+		return task
+	}
+	var first string
+	c.until(soon, "a slot holds a task", func() bool { first = held(); return first != "" })
+	c.until(failover, "it was put off, and another is held", func() bool { now := held(); return now != "" && now != first })
+	require.Contains(t, p.get(t, "/metrics"), `prewarm_tasks_dropped_total{reason="paused"} 0`)
+	numbers := c.number("SELECT SUM(task_seq) FROM units")
+	p.post(t, "/v1/resume", nil)
+	c.becomes(failover, 1001, "ready")
+	require.Equal(t, numbers, c.number("SELECT SUM(task_seq) FROM units"), "units got new tasks")
+	require.Equal(t, 1, c.number("SELECT MAX(attempts) FROM units"))
+	requireWarm(t, c.cache, expect(t, c.source, 1001), c.ends())
+}
+
 func TestCancelStopsThreePodsWithinASecond(t *testing.T) {
 	t.Parallel()
 	c, p, run := threePods(t)

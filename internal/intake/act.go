@@ -64,9 +64,13 @@ func (in *Intake) Resume(ctx context.Context, on ledger.Scope, by ledger.By) err
 	if err := in.Ledger.Resume(ctx, on, by); err != nil {
 		return err
 	}
+	in.nudge(ctx)
 	in.Log.InfoContext(ctx, "resumed", "what", on.String(), "who", by.Who, "why", by.Why)
-	states := []ledger.RunState{ledger.RunPlanned, ledger.RunWarming, ledger.RunReady}
-	err := in.each(ctx, on, states, in.wake)
+	states, wake := []ledger.RunState{ledger.RunPlanned, ledger.RunWarming, ledger.RunReady}, in.wake
+	if on.Kind == ledger.ScopeAll { // whose units have their tasks still
+		states, wake = states[:1], in.wakePlan
+	}
+	err := in.each(ctx, on, states, wake)
 	if err != nil {
 		in.Log.WarnContext(ctx, "enqueue what was paused; the reconciliation does it within seconds", "error", err)
 	}
@@ -76,7 +80,7 @@ func (in *Intake) Resume(ctx context.Context, on ledger.Scope, by ledger.By) err
 // wake enqueues what was dropped while a run was paused. The tasks of a run that does not start yet were not.
 func (in *Intake) wake(ctx context.Context, run ledger.Run) error {
 	if run.PlannedAt.IsZero() {
-		return in.Tasks.Plan(ctx, run)
+		return in.wakePlan(ctx, run)
 	}
 	if run.State == ledger.RunPlanned && run.PlannedStart.After(time.Now().Add(time.Minute)) {
 		return nil
@@ -86,6 +90,14 @@ func (in *Intake) wake(ctx context.Context, run ledger.Run) error {
 		return err
 	}
 	return in.Tasks.Units(ctx, due)
+}
+
+// wakePlan enqueues a plan that was dropped.
+func (in *Intake) wakePlan(ctx context.Context, run ledger.Run) error {
+	if !run.PlannedAt.IsZero() {
+		return nil
+	}
+	return in.Tasks.Plan(ctx, run)
 }
 
 // each does something to the runs of a scope whose broadcasts are not over, some at a time.
